@@ -1,0 +1,31 @@
+"""``reprolock rebuild LOCK``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reprolock.cli import options
+from reprolock.cli.ui import Ui, common
+
+
+@click.command("rebuild", short_help="Make the environment of a lock and print its path.")
+@click.argument("lock", type=click.Path(path_type=Path))
+@click.option("--leave-out", "leave_out", multiple=True, metavar="PACKAGE",
+              help="Rebuild without a package that the lock could not pin. Repeatable.")
+@options.offline
+@common
+def command(ui: Ui, *, lock: Path, leave_out: tuple[str, ...], offline: bool) -> int:
+    """Make the environment that LOCK pins, or find it in the cache, check every
+    file in it, and print its path.
+
+    \b
+    $(reprolock rebuild pylock.train.toml)/bin/python -V
+    """  # noqa: D205, D301
+    from reprolock.rebuilt import from_lock
+    from reprolock.report import console
+
+    with ui.progress() as say:
+        result = from_lock(lock, say, offline=offline, allow_missing=leave_out)
+    return ui.finish(result, console.rebuild)

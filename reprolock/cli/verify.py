@@ -1,0 +1,67 @@
+"""``reprolock verify LOCK``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reprolock.cli import options
+from reprolock.cli.ui import Ui, common
+
+
+@click.command("verify", short_help="Rebuild, re-execute, compare, judge.")
+@click.argument("lock", type=click.Path(path_type=Path))
+@click.option("--environment", metavar="current|PYTHON",
+              help="Skip the rebuild and verify in reprolock's own or another interpreter.")
+@click.option("--tolerance", "tolerances", multiple=True, metavar="NAME=VALUE",
+              help="How far a metric may move: 0.005 or 1%. Repeatable.")
+@click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance for all numbers.")
+@click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for all numbers.")
+@click.option("--leave-out", "leave_out", multiple=True, metavar="PACKAGE",
+              help="Rebuild without a package that the lock could not pin. Repeatable.")
+@options.allow_errors
+@options.timeout
+@options.max_output
+@options.offline
+@common
+def command(  # noqa: PLR0913
+    ui: Ui,
+    *,
+    lock: Path,
+    environment: str | None,
+    tolerances: tuple[str, ...],
+    rtol: float | None,
+    atol: float | None,
+    leave_out: tuple[str, ...],
+    allow_errors: bool,
+    timeout: float | None,
+    max_output: int,
+    offline: bool,
+) -> int:
+    """Rebuild the environment of LOCK, run its notebook there in a scratch copy
+    of its folder, and compare with the recorded run. Exit code 0: reproduced;
+    1: not; 2: the evidence does not decide.
+
+    \b
+    reprolock verify pylock.train.toml --tolerance accuracy=0.005
+    """  # noqa: D205, D301
+    from reprolock.execute import Limits
+    from reprolock.facts.metrics import parse_tolerance
+    from reprolock.report import console
+    from reprolock.verify import Options, verify
+
+    wanted = Options(
+        lock=lock,
+        limits=Limits(timeout, max_output << 20),
+        environment=environment,
+        tolerances=dict(parse_tolerance(text) for text in tolerances),
+        rtol=rtol,
+        atol=atol,
+        offline=offline,
+        allow_errors=allow_errors,
+        allow_missing=leave_out,
+    )
+    with ui.progress() as say:
+        result = verify(wanted, say)
+    return ui.finish(result, console.verify)

@@ -1,0 +1,19 @@
+"""Outputs of two runs, cell by cell: text, numbers, images, tables. Pure functions, no I/O."""
+
+from reprolock.compare.cells import compare_cells
+from reprolock.compare.model import (
+    CellComparison,
+    CellStatus,
+    CompareOptions,
+    OutputComparison,
+)
+from reprolock.compare.text import NORMALISER_NAMES
+
+__all__ = [
+    "NORMALISER_NAMES",
+    "CellComparison",
+    "CellStatus",
+    "CompareOptions",
+    "OutputComparison",
+    "compare_cells",
+]

@@ -1,0 +1,270 @@
+"""The outputs of the cells of two notebooks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from reprolock.compare.align import align, identifier, joined
+from reprolock.compare.images import compare_images, compare_svg, is_raster
+from reprolock.compare.model import (
+    IDENTICAL,
+    CellComparison,
+    CellStatus,
+    CompareOptions,
+    Degree,
+    Outcome,
+    OutputComparison,
+    different,
+    excerpt,
+)
+from reprolock.compare.structure import compare_json
+from reprolock.compare.tables import compare_html, compare_markup
+from reprolock.compare.text import compare_text
+from reprolock.finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_STATUS = {
+    Degree.IDENTICAL: CellStatus.IDENTICAL,
+    Degree.NORMALISED: CellStatus.NORMALISED,
+    Degree.WITHIN: CellStatus.WITHIN,
+    Degree.DIFFERENT: CellStatus.DIFFERENT,
+}
+_OURS = re.compile(
+    r"\s*(?:#.*|%load_ext\s+reprolock\b.*|%%?reprolock\b.*|!\s*reprolock\b.*|import\s+reprolock"
+    r"|reprolock\.capture\(.*\)\s*;?)?\s*\Z"
+)
+# Of several differing forms of one output, the one that says most about it is told.
+_TELLING = ("text/html", "image/", "application/", "text/latex", "text/markdown", "text/plain")
+_COMPARE = {
+    "image/svg+xml": compare_svg,
+    "text/html": compare_html,
+    "application/javascript": compare_markup,
+    "text/javascript": compare_markup,
+}
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One output, with all text of one stream taken together. *place*: of its first piece."""
+
+    place: int
+    kind: str  # stream name, "error" or "data"
+    value: Any  # text of a stream; the output of an error; the MIME bundle
+
+
+def compare_cells(
+    expected: Sequence[Mapping[str, Any]],
+    observed: Sequence[Mapping[str, Any]],
+    options: CompareOptions | None = None,
+) -> OutputComparison:
+    """Compare the outputs of the code cells of two notebooks.
+
+    *expected*, *observed*: all cells of the locked and of the new run, as nbformat 4 has them.
+    Execution counts, metadata and tracebacks are not compared. Never raises for what the cells
+    hold.
+    """
+    options = options or CompareOptions()
+    pairs = align(expected, observed)
+    cells = []
+    for index, cell in enumerate(expected):
+        if cell.get("cell_type") == "code":
+            other = observed[pairs[index]] if index in pairs else {}
+            cells.append(_compare_cell(index, cell, other, options))
+    added = sorted(set(range(len(observed))) - set(pairs.values()))
+    cells.extend(
+        _compare_cell(index, {}, observed[index], options)
+        for index in added
+        if observed[index].get("cell_type") == "code"
+    )
+    return OutputComparison(tuple(cells))
+
+
+def _compare_cell(
+    index: int, expected: Mapping[str, Any], observed: Mapping[str, Any], options: CompareOptions
+) -> CellComparison:
+    cell_id = identifier(expected) or identifier(observed)
+    before, after = _outputs(expected), _outputs(observed)
+    if not (before or after) or _only_ours(expected or observed):
+        return CellComparison(index, cell_id, CellStatus.NOT_COMPARED)
+    worst, first = IDENTICAL, None
+    names: set[str] = set()
+    findings = []
+    for place, outcome in _outcomes(before, after, options):
+        worst = max(worst, outcome, key=lambda o: o.degree)
+        names |= outcome.normalisers
+        if outcome.degree is Degree.DIFFERENT:
+            first = place if first is None else min(first, place)
+            findings.append(_finding(index, cell_id, outcome))
+    status = _STATUS[worst.degree]
+    reason = options.reason(index, cell_id) if expected else None
+    if status is CellStatus.DIFFERENT and reason is not None:
+        status = CellStatus.EXCUSED
+        findings = [_excuse(finding, reason) for finding in findings]
+    return CellComparison(index, cell_id, status, tuple(findings), first, tuple(sorted(names)))
+
+
+def _finding(index: int, cell_id: str | None, outcome: Outcome) -> Finding:
+    return Finding(
+        outcome.code,
+        Severity.ERROR,
+        f"cell {index}: {outcome.message}",
+        cell=index,
+        cell_id=cell_id,
+        expected=outcome.expected,
+        observed=outcome.observed,
+    )
+
+
+def _excuse(finding: Finding, reason: str) -> Finding:
+    message = f"{finding.message}; excused by the policy: {reason}"
+    return replace(finding, severity=Severity.NOTE, message=message)
+
+
+def _only_ours(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell does nothing but call reprolock; what that prints is no result."""
+    lines = joined(cell.get("source")).splitlines()
+    return any(line.strip() for line in lines) and all(_OURS.match(line) for line in lines)
+
+
+def _outputs(cell: Mapping[str, Any]) -> list[_Output]:
+    """Return the outputs of *cell*; each stream once, whatever came between its pieces.
+
+    How pieces of standard output and error interleave depends on timing, so it does not count.
+    """
+    streams: dict[str, list[str]] = {}
+    found: list[_Output] = []
+    outputs = cell.get("outputs")
+    for place, output in enumerate(outputs if isinstance(outputs, (list, tuple)) else ()):
+        kind = output.get("output_type")
+        if kind == "stream":
+            name = str(output.get("name", "stdout"))
+            if name not in streams:
+                found.append(_Output(place, name, streams.setdefault(name, [])))
+            streams[name].append(joined(output.get("text")))
+        elif kind == "error":
+            found.append(_Output(place, "error", output))
+        else:
+            data = output.get("data")
+            found.append(_Output(place, "data", dict(data) if hasattr(data, "keys") else {}))
+    return [replace(o, value="".join(o.value)) if o.kind in streams else o for o in found]
+
+
+def _outcomes(
+    before: Sequence[_Output], after: Sequence[_Output], options: CompareOptions
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield place and comparison of each pair of outputs of a kind."""
+    for kind in dict.fromkeys(o.kind for o in (*before, *after)):
+        olds = [o for o in before if o.kind == kind]
+        news = [o for o in after if o.kind == kind]
+        for old, new in _pair(olds, news):
+            yield (old or new).place, _compare(kind, old, new, options)  # type: ignore[union-attr]
+
+
+def _pair(
+    olds: Sequence[_Output], news: Sequence[_Output]
+) -> Iterator[tuple[_Output | None, _Output | None]]:
+    """Pair outputs in order; where the numbers differ, the equal ends are paired first."""
+    tail = 0
+    if len(olds) != len(news):
+        short = min(len(olds), len(news))
+        head = 0
+        while head < short and olds[head].value == news[head].value:
+            head += 1
+        while tail < short - head and olds[-1 - tail].value == news[-1 - tail].value:
+            tail += 1
+    ends = len(olds) - tail, len(news) - tail
+    yield from zip_longest(olds[: ends[0]], news[: ends[1]])
+    yield from zip(olds[ends[0] :], news[ends[1] :], strict=True)
+
+
+def _compare(
+    kind: str, old: _Output | None, new: _Output | None, options: CompareOptions
+) -> Outcome:
+    if old is None or new is None:
+        return _one_sided(kind, old, new)
+    if kind == "error":
+        return _compare_errors(old.value, new.value, options)
+    if kind == "data":
+        return _compare_bundles(old.value, new.value, options)
+    verb = "printed" if kind == "stdout" else f"wrote to {kind}"
+    return compare_text(old.value, new.value, options, verb)
+
+
+def _one_sided(kind: str, old: _Output | None, new: _Output | None) -> Outcome:
+    output = old or new
+    shown = _summary(output) if output else ""
+    if kind == "error":
+        said = f"raised {shown}, the locked run did not"
+        if new is None:
+            said = f"did not raise {shown}, the locked run did"
+        code = "outputs.error-differs"
+    elif new is None:
+        said, code = f"an output is missing: the locked run gave {shown}", "outputs.output-missing"
+    else:
+        said, code = f"gave an output that the locked run has not: {shown}", "outputs.output-added"
+    return different(code, said, shown if new is None else None, shown if old is None else None)
+
+
+def _summary(output: _Output) -> str:
+    if output.kind == "error":
+        return excerpt(f"{output.value.get('ename')}: {joined(output.value.get('evalue'))}")
+    if output.kind == "data":
+        text = output.value.get("text/plain")
+        kinds = ", ".join(map(str, output.value)) or "nothing"
+        return excerpt(f"{kinds} ({joined(text).strip()})" if text else kinds)
+    return f'{output.kind} "{excerpt(output.value.strip())}"'
+
+
+def _compare_errors(
+    old: Mapping[str, Any], new: Mapping[str, Any], options: CompareOptions
+) -> Outcome:
+    code = "outputs.error-differs"
+    was, now = str(old.get("ename")), str(new.get("ename"))
+    if was != now:
+        return different(code, f"raised {now}, the locked run raised {was}", was, now)
+    outcome = compare_text(joined(old.get("evalue")), joined(new.get("evalue")), options, "said")
+    if outcome.degree is not Degree.DIFFERENT:
+        return outcome
+    said = f"the message of the {was} differs: {outcome.message}"
+    return different(code, said, outcome.expected, outcome.observed).plus(outcome.normalisers)
+
+
+def _compare_bundles(
+    old: Mapping[str, Any], new: Mapping[str, Any], options: CompareOptions
+) -> Outcome:
+    """Compare each form that both have; told is the worst, and of these the most telling."""
+    if not old and not new:
+        return IDENTICAL
+    outcomes = [(m, _compare_mime(m, old[m], new[m], options)) for m in old if m in new]
+    names = frozenset[str]().union(*(o.normalisers for _, o in outcomes))
+    outcomes.sort(key=lambda item: (-item[1].degree, _rank(item[0])))
+    worst = outcomes[0][1] if outcomes else IDENTICAL
+    if old.keys() != new.keys() and worst.degree is not Degree.DIFFERENT:
+        was, now = (", ".join(sorted(map(str, b))) or "nothing" for b in (old, new))
+        said = f"an output came as {excerpt(now)}, the locked run's as {excerpt(was)}"
+        worst = different("outputs.mime-differs", said, excerpt(was), excerpt(now))
+    return worst.plus(names)
+
+
+def _rank(mime: str) -> int:
+    ranks = (i for i, start in enumerate(_TELLING) if mime.startswith(start))
+    return next(ranks, len(_TELLING))
+
+
+def _compare_mime(mime: str, old: Any, new: Any, options: CompareOptions) -> Outcome:
+    if mime == "application/json" or mime.endswith("json") or isinstance(old, dict):
+        return compare_json(old, new, options)
+    one, other = joined(old), joined(new)
+    compare = _COMPARE.get(mime) or (compare_images if is_raster(mime) else None)
+    if compare:
+        return compare(one, other, options)
+    if mime.startswith("text/") or mime == "application/x-latex":
+        return compare_text(one, other, options, "showed")
+    if one == other:
+        return IDENTICAL
+    return different("outputs.text-differs", f"an output of type {excerpt(mime)} differs")

@@ -1,0 +1,155 @@
+"""The notebook itself: its cells, in which order they ran and what they gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reprolock import notebooks
+from reprolock.digest import sha256_text
+from reprolock.facts.reading import may, need, tables, without_none
+from reprolock.finding import Finding, error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WHERE = "tool.reprolock.notebook"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. *ran* is its place in the order of execution from 0, None where it did not run;
+    *raised* the name of the exception that it ended with.
+    """  # noqa: D205, D209
+
+    index: int
+    kind: str
+    source_sha256: str
+    id: str | None = None
+    outputs_sha256: str | None = None
+    ran: int | None = None
+    raised: str | None = None
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """*path* and *reference* are relative to the lock's folder."""
+
+    path: str
+    source_sha256: str
+    reference: str | None
+    reference_sha256: str | None
+    cells: tuple[Cell, ...]
+
+    def cell_id(self, index: int | None) -> str | None:
+        known = index is not None and 0 <= index < len(self.cells)
+        return self.cells[index].id if known and index is not None else None
+
+
+def parse(
+    path: str,
+    cells: list[Mapping[str, Any]],
+    ran: Mapping[int, int],
+    raised: Mapping[int, str],
+    reference: str | None = None,
+    reference_sha256: str | None = None,
+) -> Notebook:
+    """Return the facts of a notebook. *ran* and *raised* are by cell index."""
+    facts = tuple(
+        Cell(
+            index=index,
+            kind=cell["cell_type"],
+            source_sha256=sha256_text(cell["source"]),
+            id=cell.get("id"),
+            outputs_sha256=notebooks.outputs_digest(cell.get("outputs", ())),
+            ran=ran.get(index),
+            raised=raised.get(index),
+        )
+        for index, cell in enumerate(cells)
+    )
+    return Notebook(path, notebooks.source_digest(cells), reference, reference_sha256, facts)
+
+
+def to_toml(facts: Notebook) -> dict[str, Any]:
+    return without_none(
+        {
+            "path": facts.path,
+            "source-sha256": facts.source_sha256,
+            "reference": facts.reference,
+            "reference-sha256": facts.reference_sha256,
+            "cells": [
+                without_none(
+                    {
+                        "index": cell.index,
+                        "id": cell.id,
+                        "type": cell.kind,
+                        "source-sha256": cell.source_sha256,
+                        "outputs-sha256": cell.outputs_sha256,
+                        "ran": cell.ran,
+                        "raised": cell.raised,
+                    }
+                )
+                for cell in facts.cells
+            ],
+        }
+    )
+
+
+def from_toml(table: dict[str, Any]) -> Notebook:
+    cells = tuple(
+        Cell(
+            index=need(entry, "index", int, f"{_WHERE}.cells"),
+            kind=need(entry, "type", str, f"{_WHERE}.cells"),
+            source_sha256=need(entry, "source-sha256", str, f"{_WHERE}.cells"),
+            id=may(entry, "id", str, f"{_WHERE}.cells"),
+            outputs_sha256=may(entry, "outputs-sha256", str, f"{_WHERE}.cells"),
+            ran=may(entry, "ran", int, f"{_WHERE}.cells"),
+            raised=may(entry, "raised", str, f"{_WHERE}.cells"),
+        )
+        for entry in tables(table, "cells", _WHERE)
+    )
+    return Notebook(
+        path=need(table, "path", str, _WHERE),
+        source_sha256=need(table, "source-sha256", str, _WHERE),
+        reference=may(table, "reference", str, _WHERE),
+        reference_sha256=may(table, "reference-sha256", str, _WHERE),
+        cells=cells,
+    )
+
+
+def compare(expected: Notebook, observed: Notebook) -> tuple[Finding, ...]:
+    """Return a finding per code cell whose source is not the locked one."""
+    if expected.source_sha256 == observed.source_sha256:
+        return ()
+    old = [cell for cell in expected.cells if cell.kind == "code"]
+    new = [cell for cell in observed.cells if cell.kind == "code"]
+    if len(old) != len(new):
+        return (_count_changed(old, new),)
+    return tuple(
+        error(
+            "notebook.source-changed",
+            f"cell {after.index}: its source is not the one that was captured",
+            subject=observed.path,
+            cell=after.index,
+            cell_id=after.id,
+            expected=f"sha256:{before.source_sha256}",
+            observed=f"sha256:{after.source_sha256}",
+            hint="capture the notebook again if the change is meant",
+        )
+        for before, after in zip(old, new, strict=True)
+        if before.source_sha256 != after.source_sha256
+    )
+
+
+def _count_changed(old: list[Cell], new: list[Cell]) -> Finding:
+    known = {cell.source_sha256 for cell in old}
+    first = next((cell for cell in new if cell.source_sha256 not in known), None)
+    return error(
+        "notebook.cells-changed",
+        f"the notebook has {len(new)} code cells; {len(old)} were captured",
+        subject="cells",
+        cell=first.index if first else None,
+        expected=len(old),
+        observed=len(new),
+        hint="capture the notebook again if the change is meant",
+    )

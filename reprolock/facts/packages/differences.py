@@ -1,0 +1,67 @@
+"""How two environments differ in their packages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from reprolock.finding import Finding, note, warning
+
+if TYPE_CHECKING:
+    from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
+
+    Package = LockedPackage | UnresolvedPackage
+
+
+def compare(expected: Packages, observed: Packages) -> tuple[Finding, ...]:
+    """Return the differences of *observed* from *expected*, sorted by name.
+
+    Where a package came from plays no part: version and files do.
+    """
+    ours, theirs = expected.by_name(), observed.by_name()
+    found = (_one(name, ours.get(name), theirs.get(name)) for name in sorted({*ours, *theirs}))
+    return tuple(finding for finding in found if finding is not None)
+
+
+def _one(name: str, expected: Package | None, observed: Package | None) -> Finding | None:
+    if expected is None:
+        version = observed.version if observed else None
+        return note(
+            "packages.added",
+            f"{name} {version} is installed, and was not in the recorded run",
+            subject=name,
+            observed=version,
+        )
+    if observed is None:
+        return warning(
+            "packages.missing",
+            f"{name} {expected.version} of the recorded run is not installed",
+            subject=name,
+            expected=expected.version,
+        )
+    if not _same(expected.version, observed.version):
+        return warning(
+            "packages.version-changed",
+            f"{name} is {observed.version}, and was {expected.version} in the recorded run",
+            subject=name,
+            expected=expected.version,
+            observed=observed.version,
+        )
+    if expected.files and observed.files and expected.files != observed.files:
+        return warning(
+            "packages.files-changed",
+            f"{name} {expected.version} has other files than in the recorded run",
+            subject=name,
+            expected=f"sha256:{expected.files}",
+            observed=f"sha256:{observed.files}",
+            hint="the same version was built or published twice, or its files were edited",
+        )
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other

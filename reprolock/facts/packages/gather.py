@@ -1,0 +1,158 @@
+"""The packages family: from the journal's list of distributions to facts and findings."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Any
+
+from reprolock.facts.packages.hashing import check_all
+from reprolock.facts.packages.identify import Identifier, other_manager
+from reprolock.facts.packages.index import THREADS, Client, LinksPage, SimpleIndex, Source
+from reprolock.facts.packages.installed import Installed, read_all
+from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
+from reprolock.facts.packages.sources import configured_sources
+from reprolock.files import cache_dir
+from reprolock.finding import Finding, note, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from reprolock.facts.packages.hashing import FileProblem
+
+    Progress = Callable[[int, int], None]
+
+_SHOWN = 5
+_HINTS = {
+    "editable": "install it from an index, or from a repository at a commit, and capture again",
+    "directory": "install it from an index, or from a repository at a commit, and capture again",
+    "local-vcs": "install it from a repository that others can reach",
+    "local-file": "keep the file: a rebuild looks for its name and sha256 in --find-links folders",
+    "offline": "capture again with the network, or from where these packages were seen before",
+    "unreachable": "check the network and the index that pip is set to, and capture again",
+    "not-on-index": "name the index it came from with PIP_EXTRA_INDEX_URL, and capture again",
+    "no-match": "reinstall the package, or name the index it came from with PIP_EXTRA_INDEX_URL",
+    "sdist-build": "install a wheel of it (--only-binary), and capture again",
+    "conda": "reprolock rebuilds what pip and uv install; install it with one of them",
+    "dpkg": "install it with pip or uv into an environment, and capture again",
+    "no-record": "reinstall it with pip or uv, and capture again",
+    "no-hash": "install it from an index, or give the address with a hash, and capture again",
+}
+
+
+def collect(
+    distributions: Sequence[Mapping[str, Any]],
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+    identify: bool = True,
+    hash_installed: bool = True,
+    sources: tuple[Source, ...] | None = None,
+    client: Client | None = None,
+    cache: Path | None = None,
+) -> tuple[Packages, tuple[Finding, ...]]:
+    """Say of each of *distributions* (the journal's ``packages`` event) where it came from.
+
+    *offline*: ask no index; what was identified before on this machine is still known.
+    *identify* False: look nothing up at all, for an environment that is only to be compared.
+    *hash_installed*: hash every installed file against its RECORD, but for
+    what the system or conda manages: they rewrite files. *sources*: default
+    ``configured_sources()``. *cache*: default ``cache_dir()``. *progress* is called with
+    the number of distributions looked up and the number of all. No network is a finding
+    and no error.
+    """
+    cache = cache_dir() if cache is None else cache
+    client = client or Client()
+    with ThreadPoolExecutor(1) as pool:
+        # Asking pip takes longer than reading all metadata: both at once.
+        asked = pool.submit(_sources, sources if identify else (), client)
+        dists, findings = read_all(distributions)
+        sources = asked.result()
+    found = list(findings)
+    if identify:
+        for source in sources:
+            if isinstance(source, (SimpleIndex, LinksPage)):
+                client.remember_login(source.url)
+        identifier = Identifier(sources, client, cache / "identified", offline)
+        packages = _sorted(_identify(dists, identifier, progress))
+        found += [_unresolved(package) for package in packages.unresolved]
+        found += _troubles(identifier, packages)
+    else:
+        packages = _sorted(
+            [
+                UnresolvedPackage(d.name, d.version, "not-identified", d.installer, d.files)
+                for d in dists
+            ]
+        )
+    if hash_installed:
+        ours = [dist for dist in dists if other_manager(dist) is None]
+        problems = check_all(ours, memo=cache / "hashed")
+        found += [_modified(name, problems[name]) for name in sorted(problems)]
+    return packages, tuple(found)
+
+
+def _sources(given: tuple[Source, ...] | None, client: Client) -> tuple[Source, ...]:
+    return configured_sources(client=client) if given is None else given
+
+
+def _identify(
+    dists: Sequence[Installed], identifier: Identifier, progress: Progress | None
+) -> list[LockedPackage | UnresolvedPackage]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [pool.submit(identifier.identify, dist) for dist in dists]
+        for count, _ in enumerate(as_completed(jobs), 1):
+            if progress is not None:
+                progress(count, len(jobs))
+    return [job.result() for job in jobs]
+
+
+def _sorted(found: Sequence[LockedPackage | UnresolvedPackage]) -> Packages:
+    found = sorted(found, key=lambda p: p.name)
+    return Packages(
+        tuple(p for p in found if isinstance(p, LockedPackage)),
+        tuple(p for p in found if isinstance(p, UnresolvedPackage)),
+    )
+
+
+def _unresolved(package: UnresolvedPackage) -> Finding:
+    return warning(
+        "packages.unresolved",
+        f"{package.name} {package.version} is locked by version only: {package.why}",
+        subject=package.name,
+        observed=package.version,
+        hint=_HINTS.get(package.reason),
+    )
+
+
+def _troubles(identifier: Identifier, packages: Packages) -> list[Finding]:
+    if not identifier.troubles or not packages.unresolved:
+        return []
+    causes = sorted(identifier.troubles)
+    more = f" and {len(causes) - _SHOWN} more" if len(causes) > _SHOWN else ""
+    return [
+        note(
+            "packages.source-trouble",
+            "while looking up packages: " + "; ".join(causes[:_SHOWN]) + more,
+        )
+    ]
+
+
+def _modified(name: str, problems: Sequence[FileProblem]) -> Finding:
+    real = [p for p in problems if p.kind != "overwritten"]
+    if not real:
+        owners = sorted({p.owner for p in problems if p.owner})
+        return note(
+            "packages.overwritten",
+            f"{len(problems)} files of {name} were overwritten by {', '.join(owners)}, "
+            "which ships the same paths",
+            subject=name,
+        )
+    shown = ", ".join(f"{p.path} ({p.kind})" for p in real[:_SHOWN])
+    more = f" and {len(real) - _SHOWN} more" if len(real) > _SHOWN else ""
+    return warning(
+        "packages.modified",
+        f"installed files of {name} are not as they were installed: {shown}{more}",
+        subject=name,
+        observed=[p.path for p in real],
+        hint=f"reinstall {name}: a rebuild has the files as published",
+    )

@@ -1,0 +1,323 @@
+"""For each installed distribution, the very file that it came from.
+
+The proof is the wheel's own RECORD: where it lists the same paths with the same hashes as the
+installed one, the wheel holds the installed files. Tags and metadata only choose which wheel is
+looked at first; they are claims, and some published wheels make false ones.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from packaging.tags import parse_tag
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from reprolock.digest import sha256_json
+from reprolock.facts.packages import memo, record
+from reprolock.facts.packages.index import (
+    Client,
+    IndexFile,
+    Source,
+    SourceError,
+    UnreachableError,
+    local_path,
+    without_login,
+)
+from reprolock.facts.packages.model import (
+    ArchiveSource,
+    LockedPackage,
+    SdistFile,
+    UnresolvedPackage,
+    VcsSource,
+    WheelFile,
+)
+from reprolock.facts.packages.wheelfile import read_record, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from reprolock.facts.packages.installed import Installed
+
+_FORMAT = 1
+_ASK_AGAIN_SECONDS = 24 * 3600
+_OTHER_SYSTEMS = {
+    "linux": ("win", "macosx", "ios", "android"),
+    "darwin": ("win", "linux", "manylinux", "musllinux", "android"),
+    "win32": ("macosx", "linux", "manylinux", "musllinux", "ios", "android"),
+}
+
+
+@dataclass
+class Identifier:
+    """Identifies distributions one at a time; safe to call from several threads.
+
+    *sources* empty means that nothing is looked up (*offline* says why). *cache* is the folder
+    in which answers are kept. *troubles* collects what sources answered that was no answer.
+    """
+
+    sources: tuple[Source, ...]
+    client: Client
+    cache: Path | None = None
+    offline: bool = False
+    troubles: set[str] = field(default_factory=set)
+
+    def identify(self, dist: Installed) -> LockedPackage | UnresolvedPackage:
+        if dist.direct_url is not None:
+            return self._from_direct_url(dist, dist.direct_url)
+        if reason := other_manager(dist):
+            return _unresolved(dist, reason)
+        place = self._place(dist)
+        kept = None if place is None else _recall(memo.load(place), dist)
+        if kept is not None:
+            return kept
+        if self.offline:
+            return _unresolved(dist, "offline")
+        answer = self._from_sources(dist)
+        lasting = isinstance(answer, LockedPackage) or answer.reason != "unreachable"
+        if place is not None and lasting:
+            memo.keep(place, _remember(answer))
+        return answer
+
+    def _place(self, dist: Installed) -> Path | None:
+        if self.cache is None:
+            return None
+        # The digest of the RECORD that leaves out what names this one environment.
+        key = [_FORMAT, dist.name, dist.version, dist.files, dist.installer]
+        return self.cache / f"{sha256_json([*key, sorted(s.label for s in self.sources)])}.json"
+
+    # -- direct_url.json (PEP 610)
+
+    def _from_direct_url(self, dist: Installed, direct: Any) -> LockedPackage | UnresolvedPackage:
+        url = str(direct.get("url") or "")
+        subdirectory = direct.get("subdirectory")
+        folder, vcs, archive = (direct.get(key) for key in ("dir_info", "vcs_info", "archive_info"))
+        if isinstance(folder, dict):
+            return _unresolved(dist, "editable" if folder.get("editable") else "directory")
+        if isinstance(vcs, dict):
+            return _from_vcs(dist, url, vcs, subdirectory)
+        sha256 = _archive_hash(archive if isinstance(archive, dict) else {})
+        if (path := local_path(url)) is not None:
+            return replace(_unresolved(dist, "local-file"), filename=path.name, sha256=sha256)
+        if sha256 is None:
+            sha256 = self._hash_of_proved(dist, url)
+        if sha256 is None:
+            return _unresolved(dist, "no-hash")
+        return _locked(dist, ArchiveSource(_safe(url), sha256, None, subdirectory), "direct-url")
+
+    def _hash_of_proved(self, dist: Installed, url: str) -> str | None:
+        """Return the hash of the wheel at *url* where it proves to be what is installed."""
+        file = IndexFile(urlsplit(url).path.rpartition("/")[2], _safe(url))
+        if self.offline or not file.filename.endswith(".whl") or dist.lines is None:
+            return None
+        self.client.remember_login(url)
+        try:
+            found, _ = read_record(file, self.client)
+            proved = record.matches(dist.hashes, found, dist.rewritten)
+            return sha256_of(file, self.client) if proved else None
+        except SourceError as exc:
+            self.troubles.add(str(exc))
+            return None
+
+    # -- indexes
+
+    def _from_sources(self, dist: Installed) -> LockedPackage | UnresolvedPackage:
+        files, complete = self._release(dist)
+        wheels = [f for f in files if f.filename.endswith(".whl")]
+        sdists = [f for f in files if not f.filename.endswith(".whl")]
+        for wheel in _by_likelihood(wheels, dist):
+            proved = self._prove(dist, wheel)
+            if isinstance(proved, IndexFile):
+                return self._proved(dist, proved)
+            complete = complete and proved is None
+        if not complete:
+            return _unresolved(dist, "unreachable")
+        if not files:
+            return _unresolved(dist, "not-on-index")
+        if sdists and not wheels and not sdists[0].is_local and sdists[0].sha256:
+            return _locked(dist, _source(SdistFile, sdists[0], sdists[0].sha256), "sdist-only")
+        return _unresolved(dist, "sdist-build" if _is_local_build(dist) else "no-match")
+
+    def _release(self, dist: Installed) -> tuple[list[IndexFile], bool]:
+        """Return the files of this release, each once, and whether all sources answered."""
+        found: dict[str, IndexFile] = {}
+        complete = bool(self.sources)
+        for source in self.sources:
+            files = self._files(source, dist.name)
+            complete = complete and files is not None
+            for file in files or ():
+                if _is_version(file.filename, dist.version):
+                    found.setdefault(file.sha256 or file.url, file)
+        return list(found.values()), complete
+
+    def _files(self, source: Source, name: str) -> tuple[IndexFile, ...] | None:
+        try:
+            return source.files(name)
+        except SourceError as exc:
+            self.troubles.add(str(exc))
+            return None
+
+    def _prove(self, dist: Installed, wheel: IndexFile) -> IndexFile | UnreachableError | None:
+        """Return *wheel*, completed, where it holds what is installed; None where it does not."""
+        try:
+            found, wheel = read_record(wheel, self.client)
+        except SourceError as exc:
+            self.troubles.add(str(exc))
+            return exc if isinstance(exc, UnreachableError) else None
+        return wheel if record.matches(dist.hashes, found, dist.rewritten) else None
+
+    def _proved(self, dist: Installed, wheel: IndexFile) -> LockedPackage | UnresolvedPackage:
+        sha256 = sha256_of(wheel, self.client) if wheel.is_local else wheel.sha256
+        sha256 = sha256 or sha256_of(wheel, self.client)
+        if wheel.is_local:
+            found = _unresolved(dist, "local-file")
+            return replace(found, filename=wheel.filename, sha256=sha256)
+        return _locked(dist, _source(WheelFile, wheel, sha256), "record")
+
+
+def _from_vcs(
+    dist: Installed, url: str, vcs: dict[str, Any], subdirectory: str | None
+) -> LockedPackage | UnresolvedPackage:
+    kind, commit = vcs.get("vcs"), vcs.get("commit_id")
+    if local_path(url) is not None or "://" not in url:
+        return _unresolved(dist, "local-vcs")
+    if not kind or not commit:
+        return _unresolved(dist, "no-hash")
+    source = VcsSource(
+        str(kind), _safe(url), str(commit), vcs.get("requested_revision"), subdirectory
+    )
+    return _locked(dist, source, "direct-url")
+
+
+def _safe(url: str) -> str:
+    """Return *url* without credentials. The user of an ssh address is part of its place."""
+    if urlsplit(url).scheme.endswith("ssh") and urlsplit(url).password is None:
+        return url
+    return without_login(url)
+
+
+def _archive_hash(info: dict[str, Any]) -> str | None:
+    hashes = info.get("hashes")
+    found = hashes.get("sha256") if isinstance(hashes, dict) else None
+    if found is None and str(info.get("hash", "")).startswith("sha256="):
+        found = str(info["hash"]).partition("=")[2]
+    return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found) else None
+
+
+def other_manager(dist: Installed) -> str | None:
+    """Return the reason why no index has *dist*, seen from how it is installed; None if one may."""
+    if dist.installer == "conda" or (dist.installer is None and _in_conda(dist)):
+        return "conda"
+    if dist.root.name == "dist-packages" and (
+        dist.installer in (None, "debian") or dist.lines is None
+    ):
+        return "dpkg"
+    return "no-record" if dist.lines is None else None
+
+
+def _in_conda(dist: Installed) -> bool:
+    return any((parent / "conda-meta").is_dir() for parent in list(dist.root.parents)[:4])
+
+
+def _is_local_build(dist: Installed) -> bool:
+    """Whether the tags are those of a wheel made on the spot: indexes refuse plain ``linux_*``."""
+    return any(tag.platform.startswith("linux_") for tag in dist.tags)
+
+
+def _is_version(filename: str, version: str) -> bool:
+    if filename.endswith(".whl"):
+        # The second part, parsed once for all wheels of a release: pages list thousands.
+        text = [*filename.split("-", 2), "", ""][1]
+        return _is_same(text, version) and _is_wheel(filename)
+    return filename.endswith((".tar.gz", ".zip")) and _is_sdist(filename, version)
+
+
+def _is_wheel(filename: str) -> bool:
+    try:
+        parse_wheel_filename(filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return False
+    return True
+
+
+def _is_sdist(filename: str, version: str) -> bool:
+    try:
+        return _is_same(str(parse_sdist_filename(filename)[1]), version)
+    except (InvalidSdistFilename, InvalidVersion):
+        return False
+
+
+@lru_cache(maxsize=20_000)
+def _is_same(text: str, version: str) -> bool:
+    try:
+        return Version(text) == Version(version)
+    except InvalidVersion:
+        return False
+
+
+def _by_likelihood(wheels: Iterable[IndexFile], dist: Installed) -> list[IndexFile]:
+    """Sort *wheels*: tags equal, tags in common, others; leave out those of other systems."""
+    others = _OTHER_SYSTEMS.get(sys.platform, ())
+    ranked = []
+    for wheel in wheels:
+        tags = parse_tag("-".join(wheel.filename[: -len(".whl")].rsplit("-", 3)[1:]))
+        if all(tag.platform.startswith(others) for tag in tags):
+            continue
+        rank = 0 if tags == dist.tags else 1 if tags & dist.tags else 2
+        ranked.append((rank, wheel.is_local, wheel.filename, wheel))
+    return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:3])]
+
+
+def _source(kind: Any, file: IndexFile, sha256: str) -> Any:
+    return kind(file.filename, _safe(file.url), sha256, file.size, file.upload_time)
+
+
+def _locked(dist: Installed, source: Any, evidence: str) -> LockedPackage:
+    return LockedPackage(dist.name, dist.version, source, evidence, dist.installer, dist.files)
+
+
+def _unresolved(dist: Installed, reason: str) -> UnresolvedPackage:
+    return UnresolvedPackage(dist.name, dist.version, reason, dist.installer, dist.files)
+
+
+def _remember(answer: LockedPackage | UnresolvedPackage) -> dict[str, Any]:
+    if isinstance(answer, LockedPackage):
+        return {
+            "kind": type(answer.source).__name__,
+            "source": asdict(answer.source),
+            "evidence": answer.evidence,
+        }
+    return {
+        "kind": "unresolved",
+        "reason": answer.reason,
+        "filename": answer.filename,
+        "sha256": answer.sha256,
+        "asked": time.time(),
+    }
+
+
+def _recall(kept: Any, dist: Installed) -> LockedPackage | UnresolvedPackage | None:
+    """Return what was kept for *dist*; a "no" holds for a day, as indexes grow."""
+    try:
+        if kept["kind"] == "unresolved":
+            if kept["reason"] != "local-file" and time.time() - kept["asked"] > _ASK_AGAIN_SECONDS:
+                return None
+            return replace(
+                _unresolved(dist, kept["reason"]), filename=kept["filename"], sha256=kept["sha256"]
+            )
+        kind = {"WheelFile": WheelFile, "SdistFile": SdistFile}[kept["kind"]]
+        return _locked(dist, kind(**kept["source"]), kept["evidence"])
+    except (TypeError, KeyError):
+        return None

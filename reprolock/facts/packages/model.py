@@ -1,0 +1,134 @@
+"""What a lock says about installed distributions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
+
+#: Why a distribution has no file that a rebuild could fetch. The key stands in the lock.
+REASONS = {
+    "editable": "installed in editable mode from a folder",
+    "directory": "installed from a folder",
+    "local-vcs": "installed from a repository on the capturing machine",
+    "local-file": "installed from a file that no reachable index serves",
+    "no-hash": "installed from an address whose file could not be proved to be the same",
+    "conda": "installed by conda",
+    "dpkg": "installed by the system's package manager",
+    "no-record": "has no list of its files (RECORD), so nothing can be proved",
+    "not-on-index": "no index has this release",
+    "no-match": "no file of this release on the index matches what is installed",
+    "sdist-build": "built from source on the capturing machine; the index has no such wheel",
+    "unreachable": "no index could be reached",
+    "offline": "not looked up, because there was to be no network",
+    "not-identified": "not looked up",
+}
+
+
+@dataclass(frozen=True)
+class WheelFile:
+    """A wheel on an index. *size* in bytes; *upload_time* in RFC 3339, UTC."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    upload_time: str | None = None
+
+
+@dataclass(frozen=True)
+class SdistFile:
+    """A source archive on an index: what it builds to is not pinned."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    upload_time: str | None = None
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """A file at an address that was given by hand (``name @ url``)."""
+
+    url: str
+    sha256: str
+    size: int | None = None
+    subdirectory: str | None = None
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.url.split("#", 1)[0].split("?", 1)[0].endswith(".whl")
+
+
+@dataclass(frozen=True)
+class VcsSource:
+    """A commit of a repository. *type* is ``git``, ``hg``, ``bzr`` or ``svn``."""
+
+    type: str
+    url: str
+    commit_id: str
+    requested_revision: str | None = None
+    subdirectory: str | None = None
+
+
+Source = WheelFile | SdistFile | ArchiveSource | VcsSource
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """A distribution whose origin is known.
+
+    *evidence*: ``record`` (the wheel's own RECORD equals the installed one), ``direct-url``
+    (the installer wrote down address and hash, or the commit) or ``sdist-only`` (the release
+    has nothing but this source archive). *files*: see ``record.files_digest``.
+    """
+
+    name: str
+    version: str
+    source: Source
+    evidence: str
+    installer: str | None = None
+    files: str | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether a rebuild has to build it, so that compiled files may differ."""
+        if isinstance(self.source, ArchiveSource):
+            return not self.source.is_wheel
+        return not isinstance(self.source, WheelFile)
+
+
+@dataclass(frozen=True)
+class UnresolvedPackage:
+    """A distribution that no index gives back. *reason* is a key of ``REASONS``.
+
+    *filename* and *sha256* name the file where it is known but only lies on some machine's disk.
+    """
+
+    name: str
+    version: str
+    reason: str
+    installer: str | None = None
+    files: str | None = None
+    filename: str | None = None
+    sha256: str | None = None
+
+    @property
+    def why(self) -> str:
+        return REASONS.get(self.reason, self.reason)
+
+
+@dataclass(frozen=True)
+class Packages:
+    """All installed distributions of an environment, both parts sorted by name."""
+
+    packages: tuple[LockedPackage, ...] = ()
+    unresolved: tuple[UnresolvedPackage, ...] = ()
+
+    def get(self, name: str) -> LockedPackage | UnresolvedPackage | None:
+        return self.by_name().get(canonicalize_name(name))
+
+    def by_name(self) -> dict[str, LockedPackage | UnresolvedPackage]:
+        found: dict[str, LockedPackage | UnresolvedPackage] = {p.name: p for p in self.packages}
+        return {**found, **{p.name: p for p in self.unresolved}}

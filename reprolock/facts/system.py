@@ -1,0 +1,139 @@
+"""Below Python: operating system, libc, locale, the platform, libraries from outside."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprolock.facts.reading import checked, may, need, tables, without_none
+from reprolock.finding import Finding, note, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WHERE = "tool.reprolock.system"
+# Libraries whose code computes numbers; the others are compared too, but weigh less.
+_NUMERIC = ("libm.", "libm-", "libgomp.", "libiomp", "libopenblas", "libblas", "liblapack", "libmkl",
+            "libstdc++", "libcublas", "libcudnn", "libcufft", "libcusolver", "libcuda.", "libnccl")
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library that was mapped into the kernel and lies outside the environment."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class System:
+    os: str
+    os_version: str | None
+    machine: str
+    libc: str | None
+    platform: str
+    locale: str | None = None
+    timezone: str | None = None
+    libraries: tuple[Library, ...] = ()
+
+
+def parse(event: Mapping[str, Any]) -> System:
+    """Read the recorder's ``system`` event; library files are hashed here, outside the kernel."""
+    os_facts = event.get("os") or {}
+    signs = event.get("platform_signs") or {}
+    return System(
+        os=str(os_facts.get("id") or "unknown"),
+        os_version=_text(os_facts.get("version_id")),
+        machine=str(event.get("machine") or "unknown"),
+        libc=" ".join(str(part) for part in event.get("libc") or () if part) or None,
+        platform=next((name for name, seen in sorted(signs.items()) if seen), "jupyter"),
+        locale=_text(event.get("locale")),
+        timezone=_text(event.get("timezone")),
+        libraries=_libraries(event.get("libraries") or ()),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _libraries(paths: Any) -> tuple[Library, ...]:
+    found = set()
+    for name in paths:
+        path = Path(str(name))
+        try:
+            data = path.read_bytes()
+        except OSError:
+            continue
+        found.add((path.name, hashlib.sha256(data).hexdigest()))
+    return tuple(Library(*pair) for pair in sorted(found))
+
+
+def to_toml(facts: System) -> dict[str, Any]:
+    return without_none(
+        {
+            "os": facts.os,
+            "os-version": facts.os_version,
+            "machine": facts.machine,
+            "libc": facts.libc,
+            "platform": facts.platform,
+            "locale": facts.locale,
+            "timezone": facts.timezone,
+            "libraries": [dict(vars(library)) for library in facts.libraries],
+        }
+    )
+
+
+def from_toml(table: dict[str, Any]) -> System:
+    return System(
+        os=need(table, "os", str, _WHERE),
+        os_version=may(table, "os-version", str, _WHERE),
+        machine=need(table, "machine", str, _WHERE),
+        libc=may(table, "libc", str, _WHERE),
+        platform=need(table, "platform", str, _WHERE),
+        locale=may(table, "locale", str, _WHERE),
+        timezone=may(table, "timezone", str, _WHERE),
+        libraries=tuple(
+            Library(
+                checked(entry.get("name"), str, f"{_WHERE}.libraries.name"),
+                checked(entry.get("sha256"), str, f"{_WHERE}.libraries.sha256"),
+            )
+            for entry in tables(table, "libraries", _WHERE)
+        ),
+    )
+
+
+def compare(expected: System, observed: System) -> tuple[Finding, ...]:
+    findings = []
+    for key, label in (("os", "operating system"), ("os_version", "operating system's version"),
+                       ("libc", "C library"), ("machine", "machine type"),
+                       ("platform", "platform"), ("locale", "locale"), ("timezone", "time zone")):
+        before, after = getattr(expected, key), getattr(observed, key)
+        if before != after:
+            say = warning if key in ("libc", "machine") else note
+            findings.append(
+                say(f"system.{key.replace('_', '-')}-changed",
+                    f"the {label} was {before}, here it is {after}",
+                    subject=key, expected=before, observed=after)
+            )
+    return (*findings, *_library_changes(expected, observed))
+
+
+def _library_changes(expected: System, observed: System) -> list[Finding]:
+    new = {library.name: library.sha256 for library in observed.libraries}
+    findings = []
+    for library in expected.libraries:
+        after = new.get(library.name)
+        if after is not None and after != library.sha256:
+            numeric = library.name.startswith(_NUMERIC)
+            say = warning if numeric else note
+            findings.append(
+                say("system.library-changed",
+                    f"{library.name} is another build than in the recorded run"
+                    + ("; it takes part in computing" if numeric else ""),
+                    subject=library.name, expected=f"sha256:{library.sha256}",
+                    observed=f"sha256:{after}")
+            )
+    return findings

@@ -1,0 +1,94 @@
+"""Files written whole or not at all, and the places where reprolock keeps things."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reprolock.errors import ReprolockError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write *data* to *path*, whole or not at all. See `write_all`."""
+    write_all({path: data})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, each by a temporary file beside it; they are renamed once all are on disk.
+
+    Raises ReprolockError where a folder cannot be written or the disk is full; the files that were
+    there before are then untouched.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        for path, data in contents.items():
+            written.append((_temporary(path, data), path))
+        for temporary, path in written:
+            temporary.replace(path)
+    except OSError as exc:
+        raise ReprolockError(
+            f"cannot write {', '.join(str(path) for path in contents)}",
+            causes=(str(exc),),
+            hint="make room or check the permissions, then try again",
+        ) from exc
+    finally:
+        for temporary, _ in written:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _temporary(path: Path, data: bytes) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        Path(name).chmod(mode)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    return Path(name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def cache_dir() -> Path:
+    """Return ``$REPROLOCK_CACHE``, else the user's cache folder for reprolock."""
+    if chosen := os.environ.get("REPROLOCK_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("reprolock", appauthor=False))
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold the file lock at *path*. Raises ReprolockError at once where another process holds it."""
+    from filelock import FileLock, Timeout
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(path), timeout=0)
+        lock.acquire()
+    except Timeout as exc:
+        raise ReprolockError(f"{what} is going on", hint="wait until it ends, then try again") from exc
+    except OSError as exc:
+        raise ReprolockError(f"cannot use the cache folder {path.parent}", causes=(str(exc),),
+                             hint="set REPROLOCK_CACHE to a folder that can be written") from exc
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,93 @@
+"""Whether an environment holds what its plan says, file by file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reprolock.facts.packages import (
+    LockedPackage,
+    Packages,
+    UnresolvedPackage,
+    check_all,
+    compare,
+    read_folder,
+)
+from reprolock.finding import Finding, note, warning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reprolock.rebuild.plan import Plan
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Checked:
+    """*failures* say in a line each what is wrong; *findings* what is to be told and no fault."""
+
+    failures: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def site_packages(root: Path) -> Path | None:
+    """Return the folder of the installed packages in the environment at *root*."""
+    return next(iter(sorted(root.glob("lib*/*/site-packages"))), None)
+
+
+def check(plan: Plan, root: Path, *, memo: Path | None = None) -> Checked:
+    """Hold the environment at *root* against *plan*.
+
+    Every installed file is hashed against its RECORD, and each RECORD must have the digest that
+    the lock has. What had to be built may differ from the lock, and is a finding then. With
+    *memo* (a folder) files that have not moved since an earlier check are not hashed again.
+    """
+    folder = site_packages(root)
+    if folder is None:
+        return Checked(("the environment has no site-packages folder",), ())
+    dists = read_folder(folder)
+    failures: list[str] = []
+    findings: list[Finding] = []
+    for name, problems in check_all(dists, memo=memo).items():
+        real = [problem for problem in problems if problem.kind != "overwritten"]
+        if real:
+            shown = ", ".join(f"{p.path} ({p.kind})" for p in real[:_SHOWN])
+            failures.append(f"{name}: not as its RECORD says: {shown}")
+        else:
+            owners = ", ".join(sorted({p.owner for p in problems if p.owner}))
+            text = f"{len(problems)} files of {name} were overwritten by {owners}"
+            findings.append(note("packages.overwritten", text, subject=name))
+    observed = Packages(
+        unresolved=tuple(
+            UnresolvedPackage(d.name, d.version, "not-identified", d.installer, d.files)
+            for d in dists
+        )
+    )
+    built = {package.name for package in plan.packages if package.built}
+    for finding in compare(Packages(plan.packages), observed):
+        if finding.code == "packages.files-changed" and finding.subject in built:
+            findings.append(_built_differs(finding))
+        else:
+            failures.append(finding.message)
+    findings += [_built(package) for package in plan.packages if package.built]
+    return Checked(tuple(failures), tuple(findings))
+
+
+def _built(package: LockedPackage) -> Finding:
+    return note(
+        "packages.built-from-source",
+        f"{package.name} {package.version} was built from source on this machine",
+        subject=package.name,
+    )
+
+
+def _built_differs(finding: Finding) -> Finding:
+    return warning(
+        "packages.files-changed",
+        f"{finding.subject} was built from the locked source, and its files are not those of the "
+        "recorded run",
+        subject=finding.subject,
+        expected=finding.expected,
+        observed=finding.observed,
+    )

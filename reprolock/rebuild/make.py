@@ -1,0 +1,310 @@
+"""A lock becomes an environment."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reprolock.digest import sha256_json
+from reprolock.errors import RebuildError
+from reprolock.facts.packages.index import Client
+from reprolock.facts.packages.sources import configured_sources
+from reprolock.files import cache_dir
+from reprolock.rebuild import pip, uv
+from reprolock.rebuild.cache import Slot, require_space, slot
+from reprolock.rebuild.check import Checked, check, site_packages
+from reprolock.rebuild.interpreters import Choice, choose, probe
+from reprolock.rebuild.plan import Plan, make_plan, relocated, write_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from reprolock.facts.interpreter import Interpreter
+    from reprolock.facts.packages import Packages
+    from reprolock.finding import Finding
+    from reprolock.process import Completed
+
+    Progress = Callable[[str, int, int], None]
+
+_FORMAT = 1
+# Installed files take about four times the room of their wheels, which are there too for a while.
+_ROOM = 5
+_ROOM_FOR_VENV = 50_000_000
+_POLL_SECONDS = 0.2
+_CAUSES = 6
+_ORNAMENT = " \t\u00d7\u251c\u2570\u2500\u25b6\u2502\u00b7"  # what uv draws its trees with
+_FAILURES = (
+    (
+        r"(hash|size) mismatch|do not match the hashes|hashes? .*(mismatch|differ)",
+        "the file that is served is not the one that was locked: ask whoever runs the index",
+    ),
+    (r"no space left|disk full|os error 28", "make room, or set REPROLOCK_CACHE to another disk"),
+    (
+        r"supported wheel|no binary distribution|current platform|(not |in)compatible|no wheels? ",
+        "the lock was made on another kind of machine: rebuild on one like it",
+    ),
+    (
+        r"\b40[34]\b|not found|410 gone",
+        "the file is gone from where it was: name an index that has it in PIP_EXTRA_INDEX_URL",
+    ),
+    (
+        r"dns|connect|network|timed? ?out|sending request|resolution|offline|proxy|certificate",
+        "check the network, or name an index that can be reached from here in PIP_INDEX_URL",
+    ),
+    (r"failed to build|build backend", "it has no wheel and could not be built here"),
+)
+_GONE = re.compile("|".join(pattern for pattern, _ in _FAILURES[3:5]), re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A rebuilt environment. *substitutions*: what is not as locked, as JSON objects.
+
+    *cached*: it was there already. *key* names it in the cache.
+    """
+
+    python: Path
+    root: Path
+    cached: bool
+    substitutions: tuple[dict[str, str], ...]
+    findings: tuple[Finding, ...]
+    key: str
+
+
+def rebuild(
+    packages: Packages,
+    interpreter: Interpreter,
+    *,
+    cache: Path | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+    allow_missing: Sequence[str] = (),
+    installer: str | None = None,
+) -> Environment:
+    """Make the environment of *packages* for *interpreter*, or find it in the *cache* folder.
+
+    *allow_missing*: names that may be left out. *installer*: ``uv`` or ``pip``; default uv, and
+    pip where uv is absent or unable. *progress* is called with ``install``, ``check`` or ``wait``,
+    the number of packages done and the number of all. The files of an environment, made now or
+    earlier, have been held against the lock when it is returned.
+
+    Raises RebuildError, and InterpreterMissingError where the machine has no such Python.
+    """
+    cache = (cache_dir() if cache is None else cache).absolute()
+    say: Progress = progress or (lambda _what, _done, _all: None)
+    plan = make_plan(packages, allow_missing, lambda: configured_sources(client=Client()))
+    choice = choose(interpreter)
+    count = len(plan.packages)
+    key = _key(plan, choice)
+    with slot(cache, key, lambda: say("wait", 0, count)) as place:
+        job = _Job(plan, choice, place, cache, offline, installer, say)
+        kept = job.kept()
+        checked, findings = kept if kept is not None else job.make()
+    return Environment(
+        place.python,
+        place.root,
+        kept is not None,
+        choice.substitutions,
+        (*choice.findings, *findings, *checked.findings),
+        key,
+    )
+
+
+def _key(plan: Plan, choice: Choice) -> str:
+    found = choice.found
+    return sha256_json([_FORMAT, found.facts, str(found.path), plan.pins])
+
+
+@dataclass(frozen=True)
+class _Job:
+    plan: Plan
+    choice: Choice
+    place: Slot
+    cache: Path
+    offline: bool
+    installer: str | None
+    say: Progress
+
+    @property
+    def count(self) -> int:
+        return len(self.plan.packages)
+
+    @property
+    def memo(self) -> Path:
+        return self.cache / "hashed"
+
+    def kept(self) -> tuple[Checked, tuple[Finding, ...]] | None:
+        """Return the check of the environment that is there; None where it has to be made."""
+        if self.place.mark() is None or probe(self.place.python) is None:
+            return None
+        self.say("check", 0, self.count)
+        checked = check(self.plan, self.place.root, memo=self.memo)
+        self.say("check", self.count, self.count)
+        return None if checked.failures else (checked, self.plan.findings)
+
+    def make(self) -> tuple[Checked, tuple[Finding, ...]]:
+        try:
+            self.place.clear()
+            require_space(self.place.folder, _ROOM * self.plan.download_bytes + _ROOM_FOR_VENV)
+            return self._made()
+        except OSError as exc:
+            raise RebuildError(
+                "the environment could not be written", causes=(str(exc),), hint=_hint(str(exc))
+            ) from exc
+
+    def _made(self) -> tuple[Checked, tuple[Finding, ...]]:
+        self.say("install", 0, self.count)
+        with _watched(self.place.root, self.count, self.say):
+            plan = self._installed()
+        self.say("check", 0, self.count)
+        checked = check(plan, self.place.root, memo=self.memo)
+        if checked.failures and not self.offline and self._uv() is not None:
+            # An installer's cache is trusted blindly by it, and may hold files that were edited.
+            self._sync(plan, offline=False, fresh=True)
+            checked = check(plan, self.place.root, memo=self.memo)
+        if checked.failures:
+            raise RebuildError(
+                "the environment was installed, but is not the one that was locked",
+                causes=checked.failures[:_CAUSES],
+                hint="clear the installer's cache (`uv cache clean`) and try again",
+            )
+        self.say("check", self.count, self.count)
+        self.place.set_mark({"format": _FORMAT, "python": self.choice.found.version})
+        return checked, plan.findings
+
+    # -- installing
+
+    def _uv(self) -> Path | None:
+        return None if self.installer == "pip" else uv.uv_binary()
+
+    def _installed(self) -> Plan:
+        """Install, by uv where that can be, and return the plan that was followed."""
+        plan = self.plan
+        done = self._attempt(plan)
+        if not done.ok and not self.offline and _GONE.search(done.err):
+            moved = relocated(plan)
+            if moved is not None:
+                plan, done = moved, self._attempt(moved)
+        if not done.ok:
+            raise _failure(done, offline=self.offline)
+        return plan
+
+    def _attempt(self, plan: Plan) -> Completed:
+        binary = self._uv()
+        if binary is not None:
+            done = self._by_uv(binary, plan)
+            if done.ok or self.installer == "uv" or not uv.is_unable(done):
+                return done
+        return self._by_pip(plan)
+
+    def _by_uv(self, binary: Path, plan: Plan) -> Completed:
+        done = self._venv(lambda: uv.make_venv(binary, self.choice.found.path, self.place.root))
+        if not done.ok or not plan.packages:
+            return done
+        write_lock(plan, self.place.lock_file)
+        # Offline first: online, uv fetches again what its cache already holds by the same hash.
+        done = self._sync(plan, offline=True)
+        return done if done.ok or self.offline else self._sync(plan, offline=False)
+
+    def _sync(self, plan: Plan, *, offline: bool, fresh: bool = False) -> Completed:
+        binary = uv.uv_binary()
+        if binary is None:
+            raise RebuildError("uv is gone", hint="install uv, and try again")
+        return uv.sync(
+            binary, self.place.python, self.place.lock_file,
+            offline=offline, wheels=plan.wheels, fresh=fresh,
+        )  # fmt: skip
+
+    def _by_pip(self, plan: Plan) -> Completed:
+        if self.offline:
+            raise RebuildError(
+                "pip cannot rebuild an environment without the network",
+                hint="install uv, whose cache serves without it",
+            )
+        done = self._venv(lambda: pip.make_venv(self.choice.found.path, self.place.root))
+        return pip.install(self.place.python, plan.packages, self.place.folder) if done.ok else done
+
+    def _venv(self, make: Callable[[], Completed]) -> Completed:
+        if self.place.root.exists():
+            shutil.rmtree(self.place.root)
+        return make()
+
+
+@contextlib.contextmanager
+def _watched(root: Path, count: int, say: Progress) -> Iterator[None]:
+    """Tell *say* how many packages have arrived while the installer works."""
+    over = threading.Event()
+
+    def watch() -> None:
+        seen = 0
+        while not over.wait(_POLL_SECONDS):
+            folder = site_packages(root)
+            found = 0 if folder is None else len(list(folder.glob("*.dist-info")))
+            if found > seen:
+                seen = found
+                say("install", min(seen, count), count)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    say("install", count, count)
+
+
+def _failure(done: Completed, *, offline: bool) -> RebuildError:
+    lines = _meaningful(done.err)
+    hint = _hint("\n".join(lines))
+    if offline:
+        hint = "run it once with the network: without it, only what was installed before is there"
+    return RebuildError(
+        "the environment could not be rebuilt", causes=lines or ("the installer gave no reason",),
+        hint=hint,
+    )  # fmt: skip
+
+
+def _hint(text: str) -> str | None:
+    for pattern, hint in _FAILURES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return hint
+    return None
+
+
+def _meaningful(text: str) -> tuple[str, ...]:
+    """Return the last lines of an installer's complaint, without ornament and repetition."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip(_ORNAMENT)
+        plain = re.sub(r"^(ERROR|error|Caused by):\s*", "", plain)
+        skipped = (
+            "WARNING:",
+            "warning:",
+            "Using Python",
+            "Resolved",
+            "[notice]",
+            "hint:",
+            "Looking in",
+        )
+        if plain and not plain.startswith(skipped) and plain not in lines:
+            lines.append(_without_login(plain))
+    return tuple(lines[-_CAUSES:])
+
+
+def _without_login(line: str) -> str:
+    return re.sub(r"(\w://)[^/@\s]+@", r"\1", line)
+
+
+def as_json(environment: Environment) -> dict[str, Any]:
+    """Return the ``environment`` object of a result."""
+    return {
+        "path": str(environment.root),
+        "cached": environment.cached,
+        "substitutions": list(environment.substitutions),
+    }

@@ -1,0 +1,174 @@
+"""What a rebuild installs: every package with exactly one place to fetch it from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+from packaging.utils import canonicalize_name
+
+from reprolock.errors import RebuildError
+from reprolock.facts.packages import (
+    LockedPackage,
+    Packages,
+    SdistFile,
+    UnresolvedPackage,
+    VcsSource,
+    WheelFile,
+    to_pylock,
+)
+from reprolock.facts.packages.index import Client, Source, find_by_hash
+from reprolock.facts.packages.sources import configured_sources
+from reprolock.finding import Finding, note, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """*packages* to install, sorted by name; *omitted* names were allowed to be missing."""
+
+    packages: tuple[LockedPackage, ...]
+    omitted: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def built(self) -> tuple[str, ...]:
+        return tuple(package.name for package in self.packages if package.built)
+
+    @property
+    def wheels(self) -> tuple[str, ...]:
+        return tuple(package.name for package in self.packages if not package.built)
+
+    @property
+    def pins(self) -> list[list[Any]]:
+        """What the environment's content follows from, and no address of any file."""
+        return [_pin(package) for package in self.packages]
+
+    @property
+    def download_bytes(self) -> int:
+        """The sizes of the files that are to be had, where they are known."""
+        return sum(getattr(package.source, "size", None) or 0 for package in self.packages)
+
+
+def _pin(package: LockedPackage) -> list[Any]:
+    source = package.source
+    if isinstance(source, VcsSource):
+        place = [source.type, source.url, source.commit_id, source.subdirectory]
+        return [package.name, package.version, *place]
+    return [package.name, package.version, source.sha256, package.files]
+
+
+def make_plan(
+    packages: Packages,
+    allow_missing: Sequence[str],
+    sources: Callable[[], tuple[Source, ...]],
+) -> Plan:
+    """Return the plan for *packages*. *sources* is asked only for files that lie in local folders.
+
+    Raises RebuildError naming all packages that cannot be had and are not in *allow_missing*.
+    """
+    allowed = {canonicalize_name(name) for name in allow_missing}
+    wanted = [package for package in packages.packages if package.name not in allowed]
+    lost: list[UnresolvedPackage] = []
+    omitted = sorted(package.name for package in packages.packages if package.name in allowed)
+    for package in packages.unresolved:
+        if package.name in allowed:
+            omitted.append(package.name)
+        elif (found := _local(package, sources)) is not None:
+            wanted.append(found)
+        else:
+            lost.append(package)
+    if lost:
+        raise _cannot_be_had(lost)
+    findings = tuple(_left_out(name) for name in sorted(omitted))
+    return Plan(tuple(sorted(wanted, key=lambda p: p.name)), tuple(sorted(omitted)), findings)
+
+
+def _local(
+    package: UnresolvedPackage, sources: Callable[[], tuple[Source, ...]]
+) -> LockedPackage | None:
+    if package.filename is None or package.sha256 is None:
+        return None
+    file = find_by_hash(sources(), package.name, package.filename, package.sha256)
+    if file is None:
+        return None
+    kind = WheelFile if file.filename.endswith(".whl") else SdistFile
+    source = kind(file.filename, file.url, package.sha256, file.size)
+    return LockedPackage(
+        package.name, package.version, source, "record", package.installer, package.files
+    )
+
+
+def _left_out(name: str) -> Finding:
+    return warning(
+        "packages.left-out",
+        f"{name} is not in the rebuilt environment, as it was allowed to be missing",
+        subject=name,
+    )
+
+
+def _cannot_be_had(lost: Sequence[UnresolvedPackage]) -> RebuildError:
+    lines = [_line(package) for package in lost[:_SHOWN]]
+    if len(lost) > _SHOWN:
+        lines.append(f"and {len(lost) - _SHOWN} more")
+    count = "1 package of the lock" if len(lost) == 1 else f"{len(lost)} packages of the lock"
+    names = " ".join(f"--allow-missing {package.name}" for package in lost[:3])
+    return RebuildError(
+        f"{count} cannot be fetched from anywhere",
+        causes=tuple(lines),
+        hint="put files that are named into a --find-links folder of pip's configuration, or leave "
+        f"out what the notebook does not need: {names}{' ...' if len(lost) > 3 else ''}",  # noqa: PLR2004
+    )
+
+
+def _line(package: UnresolvedPackage) -> str:
+    file = ""
+    if package.filename:
+        sha256 = f", sha256 {package.sha256}" if package.sha256 else ""
+        file = f" ({package.filename}{sha256})"
+    return f"{package.name} {package.version}: {package.why}{file}"
+
+
+def relocated(plan: Plan) -> Plan | None:
+    """Return *plan* with addresses of this machine's own indexes for files that those have too.
+
+    The bytes stay the same: a file is taken by its name and SHA-256. None where nothing changed.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    sources = configured_sources(client=Client())
+    with ThreadPoolExecutor(16) as pool:
+        packages = tuple(pool.map(lambda package: _elsewhere(package, sources), plan.packages))
+    moved = [new for old, new in zip(plan.packages, packages, strict=True) if old != new]
+    if not moved:
+        return None
+    shown = ", ".join(package.name for package in moved[:_SHOWN])
+    finding = note(
+        "packages.relocated",
+        f"{len(moved)} files were fetched from another place than the lock names: {shown}",
+    )
+    return replace(plan, packages=packages, findings=(*plan.findings, finding))
+
+
+def _elsewhere(package: LockedPackage, sources: tuple[Source, ...]) -> LockedPackage:
+    source = package.source
+    if not isinstance(source, (WheelFile, SdistFile)):
+        return package
+    file = find_by_hash(sources, package.name, source.filename, source.sha256)
+    return package if file is None else replace(package, source=replace(source, url=file.url))
+
+
+def write_lock(plan: Plan, path: Path) -> None:
+    """Write the pylock file that is handed to the installer."""
+    document = {
+        "lock-version": "1.0",
+        "created-by": "reprolock",
+        "packages": to_pylock(Packages(plan.packages)),
+    }
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Finders on ``sys.meta_path``: one that tells when a module was loaded, one that serves one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from typing import Any, Callable, Dict, Optional, Set
+
+
+class AfterImport:
+    """Calls ``wanted[name](module)`` when the module *name* has been loaded by others.
+
+    The module's own finder and loader do the work; the module keeps them as its ``__spec__``
+    says, so that it looks and behaves as without us.
+    """
+
+    def __init__(self, wanted: Dict[str, Callable[[Any], None]]) -> None:
+        self._wanted = wanted
+        self._local = threading.local()
+
+    def open(self) -> None:
+        """Begin; modules that are loaded already are told at once."""
+        for name, told in self._wanted.items():
+            module = sys.modules.get(name)
+            if module is not None:
+                told(module)
+        sys.meta_path.insert(0, self)
+
+    def close(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        if name not in self._wanted or name in self._under_way():
+            return None
+        self._under_way().add(name)
+        try:
+            spec = self._found_by_others(name, path, target)
+        finally:
+            self._under_way().discard(name)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Telling(spec.loader, self._wanted[name])  # type: ignore[assignment]
+        return spec
+
+    def _found_by_others(self, name: str, path: Any, target: Any) -> Optional[ModuleSpec]:
+        for finder in list(sys.meta_path):
+            find = getattr(finder, "find_spec", None)
+            if finder is self or find is None:
+                continue
+            spec: Optional[ModuleSpec] = find(name, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+    def _under_way(self) -> Set[str]:
+        names: Set[str] = self._local.__dict__.setdefault("names", set())
+        return names
+
+
+class _Telling:
+    """Stands in for a loader until the module is about to run, then gives its place back."""
+
+    def __init__(self, loader: Any, told: Callable[[Any], None]) -> None:
+        self._loader = loader
+        self._told = told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: Any) -> None:
+        __tracebackhide__ = True  # IPython leaves this frame out where the module itself raises.
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._told(module)
+
+
+class Serving:
+    """Serves the module *name*, made by *fill*, where nobody else has one."""
+
+    def __init__(self, name: str, fill: Callable[[Any], None]) -> None:
+        self._name = name
+        self._fill = fill
+
+    def open(self) -> None:
+        sys.meta_path.append(self)
+
+    def close(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        module = sys.modules.get(self._name)
+        if getattr(getattr(module, "__spec__", None), "loader", None) is self:
+            del sys.modules[self._name]
+
+    def find_spec(self, name: str, *_where: Any) -> Optional[ModuleSpec]:
+        if name != self._name:
+            return None
+        return spec_from_loader(name, self, origin="reprolock recorder")  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to the import system."""
+
+    def exec_module(self, module: Any) -> None:
+        self._fill(module)

@@ -1,0 +1,122 @@
+"""Which files are the notebook's data, and which are machinery: one rule for all of them."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import tempfile
+from typing import Dict, List, Set
+
+# Folders of these names hold machinery wherever they stand.
+_MACHINERY = frozenset(
+    [
+        "__pycache__",
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        ".ipynb_checkpoints",
+        "node_modules",
+        "site-packages",
+        "dist-packages",
+    ]
+)
+_BYTECODE = (".pyc", ".pyo")
+_OF_THE_SYSTEM = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/share",
+    "/usr/local/share/fonts",
+    "/var/cache",
+    "/var/lib",
+)
+_OF_THE_USER = (
+    "~/.cache",
+    "~/.config/matplotlib",
+    "~/.matplotlib",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "~/.ipython",
+    "~/.jupyter",
+    "~/.local/share/jupyter",
+    "~/.local/lib",
+)
+_NAMED_BY = (
+    "XDG_CACHE_HOME",
+    "MPLCONFIGDIR",
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "NUMBA_CACHE_DIR",
+)
+# What a prefix such as /usr/local holds of an interpreter; data may lie in the rest of it.
+_IN_A_PREFIX = ("lib", "lib64", "share", "include", "bin", "etc", "conda-meta")
+
+
+def package_roots() -> List[str]:
+    """Return the folders that hold the interpreter and its packages, as absolute paths."""
+    roots: Set[str] = set()
+    for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
+        whole = any(
+            os.path.exists(os.path.join(prefix, sign)) for sign in ("pyvenv.cfg", "conda-meta")
+        )
+        roots.update([prefix] if whole else [os.path.join(prefix, name) for name in _IN_A_PREFIX])
+    roots.update(getattr(site, "getsitepackages", list)())
+    roots.add(site.getusersitepackages() if hasattr(site, "getusersitepackages") else "")
+    return sorted({os.path.abspath(root) for root in roots if root})
+
+
+class Places:
+    """Answers for absolute paths; the folder nearest to a file decides.
+
+    Left out: interpreter and package files (data files inside packages too), the system's own
+    folders, bytecode, fonts and caches, the files of IPython, Jupyter and matplotlib, version
+    control, and *own* files such as the journal. Kept: all else, and everything in the
+    notebook's *folder* that does not lie in one of those again.
+    """
+
+    def __init__(self, folder: str, own: List[str]) -> None:
+        self.folder = os.path.abspath(folder)
+        self.temporary = os.path.abspath(tempfile.gettempdir())
+        self._own = {os.path.abspath(path) for path in own}
+        self._own.update(os.path.realpath(path) for path in own)
+        roots = package_roots() + list(_OF_THE_SYSTEM)
+        roots += [os.path.expanduser(name) for name in _OF_THE_USER]
+        roots += [os.environ[name] for name in _NAMED_BY if os.environ.get(name)]
+        # ipykernel numbers its folder for cell sources by process.
+        roots.append(os.path.join(self.temporary, "ipykernel_{}".format(os.getpid())))
+        # Tracebacks that pass through the recorder show its source.
+        roots.append(os.path.dirname(os.path.abspath(__file__)))
+        self._left_out: Dict[str, bool] = {os.path.abspath(root): True for root in roots}
+        self._left_out[self.folder] = False
+
+    def left_out(self, path: str) -> bool:
+        """Say whether the file at the absolute *path* is none of the notebook's data."""
+        if path.endswith(_BYTECODE) or path in self._own:
+            return True
+        return self.folder_left_out(os.path.dirname(path))
+
+    def folder_left_out(self, folder: str) -> bool:
+        known = self._left_out.get(folder)
+        if known is None:
+            parent, name = os.path.split(folder)
+            known = name in _MACHINERY or (parent != folder and self.folder_left_out(parent))
+            self._left_out[folder] = known
+        return known
+
+    def too_common(self, folder: str) -> bool:
+        """Say whether strangers' programs work in *folder* too, so that watching it misleads."""
+        return folder in ("/", self.temporary, os.path.expanduser("~")) or folder.count("/") < 2  # noqa: PLR2004

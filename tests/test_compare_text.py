@@ -1,0 +1,224 @@
+"""Normalisers by example, numbers, and what must never be hidden."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reprolock.compare.model import CompareOptions, Degree
+from reprolock.compare.text import NORMALISER_NAMES, NORMALISERS, compare_text
+from reprolock.errors import UsageError
+
+EXACT = CompareOptions()
+
+
+def compare(expected, observed, **options):
+    return compare_text(expected, observed, CompareOptions(**options))
+
+
+TQDM = (
+    "\r  0%|          | 0/10 [00:00<?, ?it/s]\r100%|##########| 10/10 [00:03<00:00,  3.21it/s]\n",
+    "\r 50%|#####     | 5/10 [00:06<00:06, 1.21s/it]\r100%|##########| 10/10 [1:00:12<00:00, 1.21s/it]\n",
+)
+TIMEIT = (
+    "1.23 ms ± 45.6 µs per loop (mean ± std. dev. of 7 runs, 1,000 loops each)",
+    "The slowest run took 4.97 times longer than the fastest. This could mean that an\n"
+    "123 µs ± 4.6 µs per loop (mean ± std. dev. of 7 runs, 10,000 loops each)",
+)
+FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "observed"),
+    [
+        ("ansi", "a\x1b[31mred\x1b[0m", "ared"),
+        ("ansi", "\x1b]8;;file:///a\x1b\\link", "link"),
+        ("progress-bars", *TQDM),
+        ("progress-bars", "10%\r20%\r100%", "50%\r100%"),
+        ("progress-bars", "10%\x08\x08\x08100%", "100%"),
+        ("progress-bars", "a\r\nb", "a\nb"),
+        ("progress-bars", "━━━ 1.2/3.4 MB 12.3 MB/s eta 0:00:00", "━━━ 1.2/3.4 MB 9.1 MB/s eta 0:00:00"),
+        ("temporary-paths", "/tmp/ipykernel_12/345.py:3: W", "/tmp/ipykernel_9/678.py:3: W"),
+        ("temporary-paths", "saved /tmp/tmpab12cd_4/m.pt", "saved /tmp/tmpzz99cd_4/m.pt"),
+        ("temporary-paths", "<ipython-input-3-0a1b2c3d4e5f>", "<ipython-input-9-1a1b2c3d4e5f>"),
+        ("memory-addresses", "<__main__.A object at 0x7f3c2a1b4d60>", "<__main__.A object at 0x55d0c0ffee00>"),
+        ("memory-addresses", "<function <lambda> at 0x7f3c2a1b4d60>", "<function <lambda> at 0x7f3c2a1b4d70>"),
+        ("memory-addresses", "<Future at 0x7f3c2a1b4d60 state=done>", "<Future at 0x7f3c2a1b4d70 state=done>"),
+        ("object-ids", "<Var id=140234567890123>", "<Var id=140234567890999>"),
+        (
+            "magic-timings",
+            "CPU times: user 1.2 ms, sys: 0 ns, total: 1.2 ms\nWall time: 1.3 ms",
+            "CPU times: user 2 s, sys: 10 µs, total: 2 s\nWall time: 1min 3s",
+        ),
+        ("magic-timings", *TIMEIT),
+        ("magic-timings", "1000 loops, best of 5: 234 µs per loop", "100 loops, best of 5: 2.4 ms per loop"),
+        ("tool-durations", "[CV] END .......C=1; total time=   0.1s", "[CV] END .....C=1; total time=   1.1min"),
+        (
+            "tool-durations",
+            "10/10 ━━━━ 3s 12ms/step - accuracy: 0.9",
+            "10/10 ━━━━ 13s 2ms/step - accuracy: 0.9",
+        ),
+        ("tool-durations", "10/10 - 3s - loss: 0.5 - 3s/epoch - 300ms/step", "10/10 - 1s - loss: 0.5 - 1s/epoch - 90ms/step"),
+        (
+            "tool-durations",
+            "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    0.0s finished",
+            "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    1.2min finished",
+        ),
+        ("tool-durations", "0:\tlearn: 0.6\ttotal: 47ms\tremaining: 4.7s", "0:\tlearn: 0.6\ttotal: 4ms\tremaining: 1m 2s"),
+        ("labelled-durations", "Elapsed: 3.21 s", "Elapsed: 4 s"),
+        ("labelled-durations", "took 3.2 seconds", "took 1 min 2 s"),
+        ("labelled-durations", "Training time: 12.3s", "Training time: 11.9s"),
+        ("labelled-durations", "Time taken = 0:00:03.25", "Time taken = 0:00:04.5"),
+        ("labelled-durations", "--- 3.2 seconds ---", "--- 4.2 seconds ---"),
+        ("labelled-durations", "Finished in 3.2 sec", "Finished in 4.2 sec"),
+        ("log-timestamps", "2024-01-02 03:04:05,678 - INFO - go", "2025-01-02 03:04:06,678 - INFO - go"),
+        ("log-timestamps", "[I 2024-01-02 03:04:05,678] Trial 0", "[I 2024-01-02 03:04:06,678] Trial 0"),
+        ("log-timestamps", "2024-01-02 03:04:05.6: I tensorflow/x.cc:2]", "2024-01-02 03:04:06.6: I tensorflow/x.cc:2]"),
+        ("log-timestamps", "[03:04:05] WARNING: /a.cc:3", "[03:04:06] WARNING: /a.cc:3"),
+        ("process-ids", FORK % 12, FORK % 99),
+        ("trailing-whitespace", "a  \nb\n\n", "a\nb"),
+    ],
+)
+def test_normaliser_acts_and_can_be_turned_off(name, expected, observed):
+    outcome = compare(expected, observed)
+    assert outcome.degree is Degree.NORMALISED
+    assert name in outcome.normalisers
+    assert compare(expected, observed, disabled=frozenset({name})).degree is Degree.DIFFERENT
+
+
+def test_every_normaliser_has_a_name_that_options_know():
+    assert {n.name for n in NORMALISERS} <= set(NORMALISER_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("expected", "observed"),
+    [
+        ("0xff", "0xfe"),
+        ("0x7f3c2a1b4d60", "0x7f3c2a1b4d61"),
+        ("value at 0xabcdef", "value at 0xabcdee"),
+        ("<Colour 0xff00ff>", "<Colour 0xff00fe>"),
+        ("elapsed = 3.2", "elapsed = 3.3"),
+        ("flight time: 3.2 s", "flight time: 3.3 s"),
+        ("time step 3", "time step 4"),
+        ("x = 3.2 s", "x = 3.3 s"),
+        ("id=140234567890123", "id=140234567890124"),
+        ("2024-01-01 00:00:00  1.5", "2024-01-02 00:00:00  1.5"),
+        ("/tmp/results_12.csv", "/tmp/results_13.csv"),
+        ("/data/tmpab12cd34", "/data/tmpab12cd35"),
+        ("pid 123", "pid 124"),
+        ("0.97 10%\x08\x08\x0820%", "0.96 10%\x08\x08\x0820%"),
+        ("a b", "a  b"),
+        ("a", "a\nb"),
+        ("nan", "0.5"),
+    ],
+)
+def test_what_a_user_printed_is_not_hidden(expected, observed):
+    assert compare(expected, observed).degree is Degree.DIFFERENT
+
+
+def test_folders_of_both_runs_are_one():
+    paths = (("/home/u/proj", "<folder>"), ("/scratch/q/", "<folder>"), ("/", "<no>"))
+    outcome = compare("/home/u/proj/a.csv", "/scratch/q/a.csv", extra_paths=paths)
+    assert (outcome.degree, outcome.normalisers) == (Degree.NORMALISED, {"folders"})
+    assert compare("/home/u/proj2", "/scratch/q2", extra_paths=paths).degree is Degree.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("expected", "observed", "rtol", "atol", "degree"),
+    [
+        ("acc 0.9722", "acc 0.9721", 1e-3, 0, Degree.WITHIN),
+        ("acc 0.9722", "acc 0.9611", 1e-3, 0, Degree.DIFFERENT),
+        ("0.97", "0.965", 0, 0.005, Degree.WITHIN),
+        ("0.97", "0.9649999", 0, 0.005, Degree.DIFFERENT),
+        ("[ 1.0 2.0]", "[1.00001 2.0]", 1e-3, 0, Degree.WITHIN),
+        ("0.50", "0.5", 0, 0, Degree.DIFFERENT),
+        ("0.50", "0.5", 0, 1e-9, Degree.WITHIN),
+        ("1e-5", "1.00001e-05", 1e-3, 0, Degree.WITHIN),
+        ("v 1.8.0", "v 1.8.1", 1, 1, Degree.DIFFERENT),
+        ("numpy==1.26", "numpy==1.27", 1, 1, Degree.DIFFERENT),
+        ("version 1.26", "version 1.27", 1, 1, Degree.DIFFERENT),
+        ("2024-01-02", "2024-01-03", 1, 1, Degree.DIFFERENT),
+        ("12:30", "12:31", 1, 1, Degree.DIFFERENT),
+        ("/run/12/x", "/run/13/x", 1, 1, Degree.DIFFERENT),
+        ("file3.csv", "file4.csv", 1, 1, Degree.DIFFERENT),
+        ("0x10", "0x11", 1, 1, Degree.DIFFERENT),
+        ("1,234,567", "2,234,567", 0, 1, Degree.DIFFERENT),
+        ("[0.5,0.25]", "[0.5,0.26]", 0.1, 0, Degree.WITHIN),
+        ("nan", "nan ", 0, 0, Degree.NORMALISED),
+        ("inf", "1e5", 1, 1, Degree.DIFFERENT),
+        ("1e9999999999999999999", "1e9999999999999999998", 1, 1, Degree.DIFFERENT),
+        ("a 1", "b 1", 1, 1, Degree.DIFFERENT),
+        ("1 2", "1", 1, 1, Degree.DIFFERENT),
+    ],
+)
+def test_numbers(expected, observed, rtol, atol, degree):
+    assert compare(expected, observed, rtol=rtol, atol=atol).degree is degree
+
+
+def test_message_names_the_first_numbers_and_how_many():
+    outcome = compare("a\nacc 0.9722\nf1 0.5", "a\nacc 0.9611\nf1 0.6")
+    assert outcome.code == "outputs.number-differs"
+    assert outcome.message == "printed 0.9611, the locked run printed 0.9722 (2 numbers differ)"
+    assert (outcome.expected, outcome.observed) == ("0.9722", "0.9611")
+
+
+def test_excerpts_are_short_and_escaped():
+    outcome = compare("x" * 5000 + "\ta", "x" * 5000 + "\x07\u202eb")
+    assert outcome.code == "outputs.text-differs"
+    assert "\\x07\\u202eb" in outcome.observed
+    assert max(len(outcome.expected), len(outcome.observed)) <= 200
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_tolerances_must_make_sense(value):
+    with pytest.raises(UsageError, match="rtol: wanted a number of 0 or more"):
+        CompareOptions(rtol=value)
+
+
+number = st.from_regex(r"-?[0-9]{1,6}(\.[0-9]{1,6})?(e[-+][0-9]{2})?", fullmatch=True)
+word = st.sampled_from(
+    ["", "loss", "accuracy:", "x =", "[", "(", "at", "step", "id", "<", "n,", "100%|", "\x1b[1m", "\n", "/", "v"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(word, number), min_size=1, max_size=6), st.data())
+def test_a_changed_digit_is_never_equal(parts, data):
+    pieces = [piece for w, n in parts for piece in (f"{w} ", n, " ")]
+    which = data.draw(st.sampled_from(range(1, len(pieces), 3)))
+    digits = [i for i, c in enumerate(pieces[which]) if c.isdigit()]
+    at = len("".join(pieces[:which])) + data.draw(st.sampled_from(digits))
+    text = "".join(pieces)
+    other = text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
+    assert compare_text(text, other, EXACT).degree is Degree.DIFFERENT
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_text_is_compared_and_equal_only_to_itself_normalised(one, other):
+    assert compare_text(one, one, EXACT).degree is Degree.IDENTICAL
+    outcome, back = compare_text(one, other, EXACT), compare_text(other, one, EXACT)
+    assert outcome.degree is back.degree
+    assert (outcome.degree is Degree.DIFFERENT) == bool(outcome.code)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda end: "".join(f"line {i} loss {i / 7:.4f}\n" for i in range(700_000)) + end,
+        lambda end: "1" * 10_000_000 + end,
+        lambda end: " " * 10_000_000 + end,
+        lambda end: "".join(f"\r{i}%" for i in range(1_000_000)) + end,
+        lambda end: "<" * 10_000_000 + end,
+        lambda end: ("1 " * 5_000_000) + end,
+    ],
+    ids=["lines", "digits", "spaces", "returns", "brackets", "numbers"],
+)
+def test_long_outputs_take_linear_time(make):
+    one, other = make("5\n"), make("6\n")
+    begun = time.process_time()
+    assert compare_text(one, other, EXACT).degree is Degree.DIFFERENT
+    assert time.process_time() - begun < 15

@@ -1,0 +1,449 @@
+"""From a notebook to a verdict, with real kernels, real rebuilds and the command as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+from tests import notebooks
+from tests.conftest import RUNNING, Answer, Command, contents, toml
+from tests.real import REAL, RealNotebook, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPRODUCED = ("BIT_EXACT", "REPRODUCED_WITHIN_TOLERANCE")
+Captured = tuple[Path, Answer]
+
+
+def capture(
+    cli: Command, notebook: nbformat.NotebookNode, python: Path, *more: str, name: str = "note"
+) -> Path:
+    """Write *notebook* into the command's folder, capture it, and return the lock."""
+    notebooks.write(notebook, cli.cwd / f"{name}.ipynb")
+    done = cli("capture", f"{name}.ipynb", "--python", python, "--json", *more)
+    assert done.code == 0, str(done)
+    return cli.cwd / f"pylock.{name}.toml"
+
+
+def verify(cli: Command, lock: Path, *more: str | Path) -> Answer:
+    done = cli("verify", lock, "--json", *more)
+    assert done.code == done.json["exit_code"], str(done)
+    assert "Traceback" not in done.err, str(done)
+    return done
+
+
+def tool(lock: Path) -> dict[str, Any]:
+    return toml(lock.read_text(encoding="utf-8"))["tool"]["reprolock"]
+
+
+def metrics_of(answer: Answer) -> dict[str, dict[str, Any]]:
+    return {m["name"]: m for m in answer.json["metrics"]}
+
+
+# The demo: captured once, then verified as it is and with one fault at a time.
+
+
+@pytest.fixture(scope="module")
+def captured_once(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, demo_python: Path
+) -> Captured:
+    folder = tmp_path_factory.mktemp("captured") / "demo"
+    shutil.copytree(
+        demo_folder(), folder, ignore=shutil.ignore_patterns("pylock.*", "*.reference.ipynb")
+    )
+    before = contents(folder)
+    done = Command(folder, shared_cache)(
+        "capture", "train.ipynb", "--python", demo_python, "--json"
+    )
+    assert done.code == 0, str(done)
+    after = contents(folder)
+    assert set(after) - set(before) == {"pylock.train.toml", "train.reference.ipynb"}
+    assert {name: after[name] for name in before} == before
+    return folder, done
+
+
+def demo_folder() -> Path:
+    return Path(__file__).resolve().parent.parent / "fixtures" / "demo"
+
+
+@pytest.fixture
+def captured(captured_once: Captured, tmp_path: Path) -> Path:
+    """Return a copy of the captured demo, at another place than where it was captured."""
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(captured_once[0], folder)
+    return folder
+
+
+def test_the_lock_of_the_demo_holds_what_the_run_was(captured: Path, demo_python: Path) -> None:
+    ours = tool(captured / "pylock.train.toml")
+    text = (captured / "pylock.train.toml").read_text(encoding="utf-8")
+    assert "data/patients.csv" in text
+    assert re.search(r'"?accuracy"?', json.dumps(ours["metrics"]))
+    assert set(ours) >= {
+        "notebook",
+        "interpreter",
+        "packages",
+        "system",
+        "hardware",
+        "data",
+        "randomness",
+        "metrics",
+    }
+    assert ours["interpreter"]["version"].startswith(RUNNING)
+    for private in (str(demo_python.parent.parent), str(Path.home()), "pytest-of"):
+        assert private not in text
+
+
+def test_the_lock_is_one_that_packaging_reads(captured: Path) -> None:
+    pylock = pytest.importorskip("packaging.pylock")
+    found = pylock.Pylock.from_dict(
+        toml((captured / "pylock.train.toml").read_text(encoding="utf-8"))
+    )
+    found.validate()
+    versions = {str(p.name): str(p.version) for p in found.packages}
+    assert versions["numpy"] == "2.2.6"
+    assert all(
+        p.wheels and p.wheels[0].hashes["sha256"] for p in found.packages if str(p.name) == "numpy"
+    )
+
+
+def test_a_second_capture_differs_in_the_time_stamp_alone(
+    captured: Path, cli: Command, demo_python: Path
+) -> None:
+    lock = captured / "pylock.train.toml"
+    first = lock.read_text(encoding="utf-8").splitlines()
+    done = cli("capture", captured / "train.ipynb", "--python", demo_python)
+    assert done.code == 0, str(done)
+    second = lock.read_text(encoding="utf-8").splitlines()
+    changed = [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]]
+    assert all(a.startswith("created") for a, _ in changed), changed
+
+
+def test_the_demo_reproduces_in_a_rebuilt_environment_elsewhere(
+    captured: Path, cli: Command
+) -> None:
+    before = contents(captured)
+    done = verify(cli, captured / "pylock.train.toml")
+    assert done.verdict in REPRODUCED, str(done)
+    assert done.code == 0
+    assert metrics_of(done)["accuracy"]["status"] == "exact"
+    assert [s["name"] for s in done.json["steps"] if s["status"] != "passed"] == []
+    assert contents(captured) == before, "verify changed the user's folder"
+
+
+def test_a_changed_value_in_the_data_is_named_and_the_run_goes_on(
+    captured: Path, cli: Command
+) -> None:
+    csv = captured / "data" / "patients.csv"
+    csv.write_text(csv.read_text().replace("54,27.2,133,98,0,1", "54,27.2,133,980,0,1"))
+    done = verify(cli, captured / "pylock.train.toml")
+    assert (done.verdict, done.code) == ("DIVERGED", 1), str(done)
+    assert done.finding("data.content-changed")["subject"] == "data/patients.csv"
+    assert done.json["causes"][0]["subject"] == "data/patients.csv"
+    assert any(m["status"] == "outside" for m in metrics_of(done).values())
+
+
+def test_another_package_version_is_named(
+    captured: Path, cli: Command, other_demo_python: Path
+) -> None:
+    done = verify(cli, captured / "pylock.train.toml", "--environment", other_demo_python)
+    changed = [f for f in done.json["findings"] if f["code"] == "packages.version-changed"]
+    assert [f["subject"] for f in changed] == ["scikit-learn"], str(done)
+    assert done.json["causes"][0]["subject"] == "scikit-learn"
+    if sys.version_info >= (3, 11):  # 3.10 has no two versions whose metrics differ
+        assert (done.verdict, done.code) == ("DIVERGED", 1), str(done)
+
+
+def test_the_environment_of_the_capture_needs_no_rebuild(
+    captured: Path, cli: Command, demo_python: Path
+) -> None:
+    done = verify(cli, captured / "pylock.train.toml", "--environment", demo_python)
+    assert done.verdict in REPRODUCED, str(done)
+    assert {s["name"]: s["status"] for s in done.json["steps"]}["rebuild"] == "skipped"
+
+
+def test_a_notebook_that_was_edited_is_said_and_never_passes(
+    captured: Path, cli: Command, demo_python: Path
+) -> None:
+    path = captured / "train.ipynb"
+    path.write_text(path.read_text().replace("SEED = 7", "SEED = 8"))
+    done = verify(cli, captured / "pylock.train.toml", "--environment", demo_python)
+    assert done.code == 1, str(done)
+    assert done.finding("notebook.source-changed")["cell"] == 1
+
+
+def test_a_lock_that_was_edited_is_unverifiable(captured: Path, cli: Command) -> None:
+    lock = captured / "pylock.train.toml"
+    lock.write_text(lock.read_text().replace("0.933", "0.999"))
+    done = verify(cli, lock)
+    assert (done.verdict, done.code) == ("UNVERIFIABLE", 2), str(done)
+    assert "digest" in json.dumps(done.json["findings"])
+
+
+def test_the_policy_may_be_edited_and_its_tolerances_are_named(
+    cli: Command, bare_python: Path
+) -> None:
+    lock = capture(cli, notebooks.unseeded_random(), bare_python)
+    text = lock.read_text()
+    assert "[tool.reprolock.policy]" in text
+    lock.write_text(text + "\n[tool.reprolock.policy.tolerances.score]\nabs = 0.9\n")
+    done = verify(cli, lock, "--environment", bare_python)
+    assert metrics_of(done)["score"]["tolerance"]["source"] == "policy", str(done)
+    assert metrics_of(done)["score"]["status"] == "within"
+
+
+def test_the_demo_is_drawn_for_people_in_80_columns_without_colour(
+    captured: Path, cli: Command
+) -> None:
+    csv = captured / "data" / "patients.csv"
+    csv.write_text(csv.read_text().replace("54,27.2,133,98,0,1", "54,27.2,133,980,0,1"))
+    done = cli("verify", captured / "pylock.train.toml")
+    assert done.code == 1, str(done)
+    said = done.out + done.err
+    assert "DIVERGED" in said
+    assert "data/patients.csv" in said
+    assert "\x1b" not in said
+    assert [line for line in said.splitlines() if len(line) > 80 and " " in line.strip()] == []
+
+
+def test_show_and_diff(captured: Path, cli: Command, other_demo_python: Path) -> None:
+    shown = cli("show", captured / "pylock.train.toml")
+    assert shown.code == 0, str(shown)
+    assert "accuracy" in shown.out
+    other = captured.parent / "other"
+    shutil.copytree(captured, other)
+    assert cli("capture", other / "train.ipynb", "--python", other_demo_python).code == 0
+    told = cli("diff", captured / "pylock.train.toml", other / "pylock.train.toml")
+    assert "scikit-learn" in told.out, str(told)
+    assert "Traceback" not in told.err
+    for line in (shown.out + told.out).splitlines():
+        assert len(line) <= 80, line
+        assert "\x1b" not in line
+
+
+def test_rebuild_prints_a_path_and_is_quick_the_second_time(captured: Path, cli: Command) -> None:
+    first = cli("rebuild", captured / "pylock.train.toml")
+    assert first.code == 0, str(first)
+    python = Path(first.out.strip()) / "bin" / "python"
+    asked = subprocess.run(
+        [python, "-c", "import sklearn; print(sklearn.__version__)"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert asked.stdout.strip() == tool_version(captured, "scikit-learn")
+    assert "Traceback" not in first.err
+    again = cli("rebuild", captured / "pylock.train.toml", "--json")
+    assert again.json["environment"]["cached"] is True
+    assert again.json["environment"]["path"]
+
+
+def tool_version(folder: Path, package: str) -> str:
+    lock = toml((folder / "pylock.train.toml").read_text(encoding="utf-8"))
+    return next(p["version"] for p in lock["packages"] if p["name"] == package)
+
+
+# Small notebooks: one behaviour each.
+
+
+def test_uv_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple(), bare_python)
+    venv = cli.cwd / "venv"
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", str(bare_python), str(venv)], check=True)
+    done = subprocess.run(
+        [*uv, "pip", "install", "--python", str(venv / "bin" / "python"), "-r", str(lock)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    subprocess.run([venv / "bin" / "python", "-c", "import ipykernel"], check=True)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        notebooks.simple,
+        notebooks.raising_on_purpose,
+        notebooks.raising_as_stored,
+        notebooks.addresses_paths_times,
+        notebooks.set_order,
+        notebooks.uses_reprolock_metric,
+        notebooks.uses_extension,
+        notebooks.uses_shell_capture,
+        notebooks.writes_files,
+    ],
+    ids=lambda build: build.__name__,
+)
+def test_an_honest_run_reproduces(
+    build: Callable[[], nbformat.NotebookNode], cli: Command, bare_python: Path
+) -> None:
+    lock = capture(cli, build(), bare_python)
+    before = contents(cli.cwd)
+    done = verify(cli, lock, "--environment", bare_python)
+    assert done.verdict in REPRODUCED, str(done)
+    assert contents(cli.cwd) == before
+
+
+def test_seeded_numpy_is_exact_and_unseeded_is_inconclusive(
+    cli: Command, numpy_python: Path
+) -> None:
+    seeded = capture(cli, notebooks.seeded_numpy(), numpy_python, name="seeded")
+    unseeded = capture(cli, notebooks.unseeded_numpy(), numpy_python, name="unseeded")
+    assert verify(cli, seeded, "--environment", numpy_python).verdict == "BIT_EXACT"
+    done = verify(cli, unseeded, "--environment", numpy_python)
+    assert (done.verdict, done.code) == ("INCONCLUSIVE", 2), str(done)
+    assert metrics_of(done)["score"]["status"] == "undecided"
+    told = verify(cli, unseeded, "--environment", numpy_python, "--tolerance", "score=0.5")
+    assert metrics_of(told)["score"]["status"] == "within", str(told)
+    assert metrics_of(told)["score"]["tolerance"]["source"] == "user"
+
+
+def test_an_edited_number_does_not_pass(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple("0.75"), bare_python)
+    notebooks.write(notebooks.simple("0.751"), cli.cwd / "note.ipynb")
+    done = verify(cli, lock, "--environment", bare_python)
+    assert (done.verdict, done.code) == ("DIVERGED", 1), str(done)
+    within = verify(cli, lock, "--environment", bare_python, "--tolerance", "accuracy=1%")
+    assert within.code == 1, "a changed source is never simply reproduced"
+    assert metrics_of(within)["accuracy"]["status"] == "within"
+
+
+def test_a_metric_may_be_named_after_any_cell(cli: Command, bare_python: Path) -> None:
+    made = notebooks.notebook("x = 1.5", "# %% words", "x = 2.5", "x = 4.0")
+    lock = capture(
+        cli,
+        made,
+        bare_python,
+        "--metric",
+        "early=x@0",
+        "--metric",
+        "middle=x * 2@2",
+        "--metric",
+        "late=x",
+    )
+    done = verify(cli, lock, "--environment", bare_python)
+    assert {n: m["expected"] for n, m in metrics_of(done).items()} == {
+        "early": 1.5,
+        "middle": 5.0,
+        "late": 4.0,
+    }
+    assert done.verdict == "BIT_EXACT", str(done)
+
+
+def test_files_have_roles(cli: Command, bare_python: Path) -> None:
+    made = notebooks.notebook(
+        *[c.source for c in notebooks.reads_csv().cells], "open('out.txt', 'w').write('x')"
+    )
+    (cli.cwd / "data.csv").write_text(notebooks.csv_text())
+    lock = capture(cli, made, bare_python)
+    (cli.cwd / "data.csv").write_text(notebooks.csv_text(21))
+    done = verify(cli, lock, "--environment", bare_python)
+    assert (done.verdict, done.json["causes"][0]["subject"]) == ("DIVERGED", "data.csv"), str(done)
+    text = json.dumps(tool(lock)["data"])
+    assert re.search(r'"out\.txt"', text)
+    assert '"input"' in text
+    assert '"output"' in text
+
+
+def test_the_recorder_leaves_no_trace_in_the_notebook(cli: Command, numpy_python: Path) -> None:
+    """The outputs under the recorder are those of ``jupyter execute``, names and counters included."""
+    made = notebooks.notebook(
+        "import random, sys\nimport numpy as np\nrandom.seed(1); np.random.seed(1)",
+        "print(random.random(), np.random.rand())",
+        "print(sorted(n for n in globals() if not n.startswith('_')))",
+        "print([n for n in sys.modules if 'reprolock' in n], len(In), get_ipython().execution_count)",
+        "In[-1]",
+        "print(sorted(get_ipython().user_ns_hidden))",
+        "open.__module__, open.__name__, print.__module__, repr(open)",
+    )
+    capture(cli, made, numpy_python)
+    spec = cli.cwd / "jupyter" / "kernels" / "plain"
+    spec.mkdir(parents=True)
+    argv = [str(numpy_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "plain", "language": "python"})
+    )
+    plain = Path(sys.executable).with_name("jupyter-execute")
+    subprocess.run(
+        [plain, "--kernel_name=plain", "--output=plain.ipynb", "note.ipynb"],
+        cwd=cli.cwd, check=True, capture_output=True,
+        env={**os.environ, "JUPYTER_PATH": str(spec.parent.parent)},
+    )  # fmt: skip
+    expected = nbformat.read(cli.cwd / "plain.ipynb", 4).cells
+    found = nbformat.read(cli.cwd / "note.reference.ipynb", 4).cells
+    assert [c.outputs for c in found] == [c.outputs for c in expected]
+    assert [c.execution_count for c in found] == [c.execution_count for c in expected]
+
+
+@pytest.mark.parametrize("python", ["3.8", "3.9", "3.13"])
+def test_other_python_versions_are_captured_and_verified(python: str, cli: Command) -> None:
+    kernel = environment(python, ["ipykernel==6.29.5"])
+    lock = capture(cli, notebooks.simple(), kernel)
+    assert tool(lock)["interpreter"]["version"].startswith(python + ".")
+    done = verify(cli, lock, "--environment", kernel)
+    assert done.verdict in REPRODUCED, str(done)
+
+
+def test_an_older_python_is_rebuilt(cli: Command) -> None:
+    lock = capture(cli, notebooks.simple(), environment("3.9", ["ipykernel==6.29.5"]))
+    done = verify(cli, lock)
+    assert done.verdict in REPRODUCED, str(done)
+    asked = subprocess.run([python_of(done), "-V"], check=False, capture_output=True, text=True)
+    assert asked.stdout.startswith("Python 3.9.")
+
+
+def python_of(done: Answer) -> Path:
+    """Return the interpreter of the environment that a result names."""
+    path = Path(done.json["environment"]["path"])
+    return path / "bin" / "python" if path.is_dir() else path
+
+
+def test_a_dot_in_the_name_is_mapped_and_said(cli: Command, bare_python: Path) -> None:
+    notebooks.write(notebooks.simple(), cli.cwd / "my.first.ipynb")
+    done = cli("capture", "my.first.ipynb", "--python", bare_python, "--json")
+    assert done.code == 0, str(done)
+    lock = Path(done.json["lock"]["path"]).name
+    assert re.fullmatch(r"pylock\.[^.]+\.toml", lock)
+    assert done.finding("notebook.name-mapped")["severity"] == "note"
+
+
+def test_json_is_one_object_and_progress_goes_elsewhere(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple(), bare_python)
+    done = cli("verify", lock, "--environment", bare_python, "--json", "--quiet")
+    assert json.loads(done.out)["command"] == "verify"
+    assert done.err == ""
+
+
+# Notebooks of other people.
+
+
+@pytest.mark.parametrize(
+    "real", [pytest.param(r, id=r.key, marks=[pytest.mark.slow] if r.slow else []) for r in REAL]
+)
+def test_a_real_notebook(real: RealNotebook, cli: Command) -> None:
+    path = real.write(cli.cwd)
+    original = path.read_bytes()
+    python = environment(real.python, real.requirements)
+    done = cli("capture", path.name, "--python", python, "--json")
+    assert done.code == 0, str(done)
+    before = contents(cli.cwd)
+    assert before[path.name] == original, "capture changed the notebook"
+    again = verify(
+        cli,
+        Path(done.json["lock"]["path"]),
+        *(("--environment", python) if not real.rebuild else ()),
+    )
+    assert again.verdict in real.expected, str(again)
+    assert contents(cli.cwd) == before

@@ -1,0 +1,254 @@
+"""The families that read journal events: data, randomness, hardware, system, notebook."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from reprolock.errors import LockError
+from reprolock.facts import data, hardware, notebook, randomness, system
+from reprolock.finding import Severity
+
+
+def event(path, op="read", n=0, **more):
+    status = os.stat(path) if os.path.exists(path) else None
+    stamp = {"size": status.st_size, "mtime_ns": status.st_mtime_ns} if status else {}
+    return {"event": "file", "n": n, "op": op, "path": str(path), **stamp, **more}
+
+
+def parse(events, folder):
+    return data.parse(events, {0: 2, 1: 5}, data.Places(folder))
+
+
+class TestData:
+    def test_roles_sizes_digests_and_cells(self, tmp_path):
+        (tmp_path / "in.csv").write_text("a,b\n")
+        (tmp_path / "out.txt").write_text("x")
+        events = [event(tmp_path / "in.csv"), event(tmp_path / "out.txt", "write", n=1)]
+        facts, paths = parse(events, tmp_path)
+        read, written = facts.files
+        assert (read.name, read.role, read.size, read.cell) == ("in.csv", "input", 4, 2)
+        assert (written.name, written.role, written.cell) == ("out.txt", "output", 5)
+        assert read.sha256 == hashlib.sha256(b"a,b\n").hexdigest()
+        assert paths["in.csv"] == str(tmp_path / "in.csv")
+
+    def test_written_then_read_is_an_output(self, tmp_path):
+        (tmp_path / "f").write_text("x")
+        facts, _ = parse([event(tmp_path / "f", "write"), event(tmp_path / "f", "read", n=1)], tmp_path)
+        assert [f.role for f in facts.files] == ["output"]
+
+    def test_an_input_that_the_run_changes_is_told(self, tmp_path):
+        (tmp_path / "f").write_text("old")
+        before = event(tmp_path / "f")
+        (tmp_path / "f").write_text("newer")
+        facts, _ = parse([before, event(tmp_path / "f", "append", n=1)], tmp_path)
+        assert (facts.files[0].role, facts.files[0].overwritten) == ("input", True)
+
+    def test_appending_to_a_file_that_was_there_reads_it(self, tmp_path):
+        (tmp_path / "log").write_text("old")
+        facts, _ = parse([event(tmp_path / "log", "append")], tmp_path)
+        assert facts.files[0].role == "input"
+
+    def test_deleted_input_is_kept_and_deleted_output_is_not(self, tmp_path):
+        facts, _ = parse([event(tmp_path / "in"), event(tmp_path / "out", "write")], tmp_path)
+        assert [(f.name, f.problem) for f in facts.files] == [("in", "deleted during the run")]
+
+    def test_folders_fifos_and_devices_are_no_data(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        facts, _ = parse([event(tmp_path / "pipe"), event(tmp_path)], tmp_path)
+        assert facts.files == ()
+
+    def test_names_hold_no_absolute_path(self, tmp_path):
+        folder = tmp_path / "a" / "b" / "c" / "d"
+        folder.mkdir(parents=True)
+        far = tmp_path / "far.csv"
+        near = tmp_path / "a" / "b" / "near.csv"
+        for path in (far, near):
+            path.write_text("1")
+        facts, _ = parse([event(far), event(near)], folder)
+        names = [f.name for f in facts.files]
+        assert names[0] == "../../near.csv"
+        assert names[1].startswith("external/")
+        assert names[1].endswith("/far.csv")
+        assert str(tmp_path) not in repr(facts)
+
+    def test_a_name_that_is_no_utf8(self, tmp_path):
+        path = os.fsdecode(os.fsencode(str(tmp_path)) + b"/caf\xe9.csv")
+        with open(path, "w") as file:
+            file.write("1")
+        facts, _ = parse([event(path)], tmp_path)
+        assert facts.files[0].name == "caf\\xe9.csv"
+        assert data.from_toml(data.to_toml(facts)) == facts
+
+    def test_check_inputs_names_what_changed_and_what_is_missing(self, tmp_path):
+        for name in ("same", "changed", "gone"):
+            (tmp_path / name).write_text(name)
+        facts, _ = parse([event(tmp_path / n) for n in ("same", "changed", "gone")], tmp_path)
+        (tmp_path / "changed").write_text("other")
+        (tmp_path / "gone").unlink()
+        found = data.check_inputs(facts, data.Places(tmp_path))
+        assert {(f.code, f.subject) for f in found} == {
+            ("data.content-changed", "changed"),
+            ("data.missing", "gone"),
+        }
+        assert all(f.severity is Severity.ERROR and f.cell == 2 for f in found)
+
+    def test_round_trip_and_bad_tables(self, tmp_path):
+        (tmp_path / "f").write_text("x")
+        facts, _ = parse([event(tmp_path / "f")], tmp_path)
+        assert data.from_toml(data.to_toml(facts)) == facts
+        with pytest.raises(LockError, match="files.*`role`"):
+            data.from_toml({"files": [{"name": "x"}]})
+        with pytest.raises(LockError, match="wanted a string, found 3"):
+            data.from_toml({"files": [{"name": 3, "role": "input"}]})
+
+
+class TestRandomness:
+    EVENTS = [
+        {"event": "interpreter", "environ": {"PYTHONHASHSEED": "42"}},
+        {"event": "seed", "n": 0, "stream": "numpy", "seed": 7},
+        {"event": "draw", "n": 1, "stream": "random", "seeded": False},
+        {"event": "seed", "n": 1, "stream": "random", "seed": 2**80},
+    ]
+
+    def test_seeds_draws_and_cells(self):
+        facts = randomness.parse(self.EVENTS, {0: 1, 1: 4})
+        assert facts.hash_seed == "42"
+        numpy, stdlib = facts.streams
+        assert (numpy.library, numpy.seed, numpy.seeded_in, numpy.unseeded_in) == ("numpy", 7, 1, None)
+        assert (stdlib.library, stdlib.seed, stdlib.unseeded_in) == ("random", str(2**80), 4)
+        assert facts.first_unseeded == 4
+        assert randomness.from_toml(randomness.to_toml(facts)) == facts
+
+    def test_compare_names_the_stream(self):
+        old = randomness.parse(self.EVENTS[:2], {0: 1})
+        new = randomness.parse([{"event": "seed", "n": 0, "stream": "numpy", "seed": 8}], {0: 1})
+        (finding,) = randomness.compare(old, new)
+        assert (finding.code, finding.subject, finding.expected, finding.observed) == (
+            "randomness.seed-changed", "numpy", 7, 8,
+        )
+        drawn = randomness.parse([{"event": "draw", "n": 0, "stream": "torch"}], {0: 1})
+        assert [f.code for f in randomness.compare(randomness.Randomness(), drawn)] == [
+            "randomness.newly-unseeded"
+        ]
+
+
+class Nvml:
+    """A stand-in at the one seam, with the figures of a recorded GPU."""
+
+    def __init__(self, broken=None):
+        self.broken = broken
+        self.closed = False
+
+    def _or_raise(self, name, value):
+        if self.broken == name:
+            raise RuntimeError(name)
+        return value
+
+    def nvmlInit(self):
+        self._or_raise("init", None)
+
+    def nvmlShutdown(self):
+        self.closed = True
+
+    def nvmlSystemGetDriverVersion(self):
+        return self._or_raise("driver", b"570.86.15")
+
+    def nvmlSystemGetCudaDriverVersion(self):
+        return 12080
+
+    def nvmlDeviceGetCount(self):
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetName(self, handle):
+        return "NVIDIA H100 80GB HBM3"
+
+    def nvmlDeviceGetMemoryInfo(self, handle):
+        return SimpleNamespace(total=85520809984)
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle):
+        return 9, 0
+
+
+class TestHardware:
+    EVENT = {
+        "cpu": {"model": "AMD EPYC", "vendor": "AuthenticAMD", "cores_logical": 2,
+                "flags": ["avx2", "fma", "mmx"]},
+        "memory_bytes": 25 << 30,
+        "torch": {"version": "2.13.0", "cuda": None, "devices": []},
+    }
+
+    def test_gpus(self):
+        nvml = Nvml()
+        gpus = hardware.probe_gpus(nvml)
+        assert gpus == hardware.Gpus(
+            (hardware.Gpu("NVIDIA H100 80GB HBM3", 85520809984, "9.0"),), "570.86.15", "12.8"
+        )
+        assert nvml.closed
+
+    @pytest.mark.parametrize("broken", ["init", "driver"])
+    def test_no_driver_or_one_that_fails_half_way_is_no_gpu(self, broken):
+        assert hardware.probe_gpus(Nvml(broken)) == hardware.Gpus()
+
+    def test_the_real_library_answers_on_this_machine(self):
+        assert isinstance(hardware.probe_gpus(), hardware.Gpus)
+
+    def test_none_is_said_and_read_again(self):
+        facts = hardware.parse(self.EVENT, hardware.Gpus())
+        table = hardware.to_toml(facts)
+        assert table["gpus"] == "none"
+        assert table["instruction-sets"] == ["fma", "avx2"]
+        assert table["torch"] == {"version": "2.13.0", "devices": []}
+        assert hardware.from_toml(table) == facts
+
+    def test_another_class_of_cpu_is_a_warning_that_names_what_is_lacking(self):
+        old = hardware.parse(self.EVENT, hardware.Gpus())
+        new = hardware.parse({**self.EVENT, "cpu": {**self.EVENT["cpu"], "flags": ["fma"]}}, hardware.Gpus())
+        (finding,) = hardware.compare(old, new)
+        assert finding.code == "hardware.cpu-class-changed"
+        assert "lacks avx2" in finding.message
+        assert old.numerics_class != new.numerics_class
+
+
+class TestSystem:
+    def test_libraries_are_hashed_here_and_paths_stay_out(self, tmp_path):
+        library = tmp_path / "libgomp.so.1"
+        library.write_bytes(b"one")
+        source = {"os": {"id": "debian", "version_id": "12"}, "machine": "x86_64", "libc": ["glibc", "2.36"],
+                  "libraries": [str(library), str(tmp_path / "gone.so")], "platform_signs": {"colab": True}}
+        old = system.parse(source)
+        assert (old.platform, old.libc) == ("colab", "glibc 2.36")
+        assert str(tmp_path) not in repr(system.to_toml(old))
+        assert system.from_toml(system.to_toml(old)) == old
+        library.write_bytes(b"two")
+        (finding,) = system.compare(old, system.parse(source))
+        assert (finding.code, finding.severity) == ("system.library-changed", Severity.WARNING)
+
+
+def cell(source, kind="code", **more):
+    return {"cell_type": kind, "source": source, "outputs": [], "metadata": {}, **more}
+
+
+class TestNotebook:
+    def test_a_changed_cell_is_named(self):
+        old = notebook.parse("n.ipynb", [cell("a", "markdown"), cell("b", id="x")], {}, {})
+        new = notebook.parse("n.ipynb", [cell("other", "markdown"), cell("c", id="x")], {}, {})
+        (finding,) = notebook.compare(old, new)
+        assert (finding.code, finding.cell, finding.cell_id) == ("notebook.source-changed", 1, "x")
+
+    def test_markdown_alone_changes_nothing(self):
+        old = notebook.parse("n.ipynb", [cell("a", "markdown"), cell("b")], {}, {})
+        new = notebook.parse("n.ipynb", [cell("other", "markdown"), cell("b")], {}, {})
+        assert notebook.compare(old, new) == ()
+
+    def test_an_added_cell_is_named(self):
+        old = notebook.parse("n.ipynb", [cell("a"), cell("b")], {}, {})
+        new = notebook.parse("n.ipynb", [cell("a"), cell("new"), cell("b")], {}, {})
+        (finding,) = notebook.compare(old, new)
+        assert (finding.code, finding.cell) == ("notebook.cells-changed", 1)

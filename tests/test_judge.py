@@ -1,0 +1,75 @@
+"""The verdict is a pure function of the evidence; a doubtful case never becomes a pass."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from reprolock.judge import Evidence, judge
+from reprolock.result import MetricResult, MetricStatus, Tolerance, Verdict
+
+
+def metric(status: MetricStatus) -> MetricResult:
+    return MetricResult("accuracy", 0.9, 0.9, Tolerance(abs=0.0), status)
+
+
+EXACT, WITHIN = metric(MetricStatus.EXACT), metric(MetricStatus.WITHIN)
+OUTSIDE, UNDECIDED = metric(MetricStatus.OUTSIDE), metric(MetricStatus.UNDECIDED)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [
+        (Evidence(metrics=(EXACT,), compared=3), Verdict.BIT_EXACT),
+        (Evidence(compared=3), Verdict.BIT_EXACT),
+        (Evidence(metrics=(WITHIN,), compared=3), Verdict.REPRODUCED_WITHIN_TOLERANCE),
+        (Evidence(metrics=(EXACT,), compared=3, inexact=(2,)), Verdict.REPRODUCED_WITHIN_TOLERANCE),
+        (Evidence(metrics=(EXACT,), files_inexact=True), Verdict.REPRODUCED_WITHIN_TOLERANCE),
+        (Evidence(metrics=(EXACT,), compared=3, different=(1,)), Verdict.PARTIAL),
+        (Evidence(metrics=(EXACT,), compared=3, excused=(1,)), Verdict.PARTIAL),
+        (Evidence(metrics=(EXACT,), compared=3, must_equal=1), Verdict.PARTIAL),
+        (Evidence(metrics=(EXACT,), compared=3, files_differ=True), Verdict.PARTIAL),
+        (Evidence(metrics=(EXACT, OUTSIDE), compared=3), Verdict.DIVERGED),
+        (Evidence(metrics=(UNDECIDED, OUTSIDE)), Verdict.DIVERGED),
+        (Evidence(metrics=(metric(MetricStatus.MISSING),)), Verdict.DIVERGED),
+        (Evidence(metrics=(metric(MetricStatus.FAILED),)), Verdict.DIVERGED),
+        (Evidence(metrics=(EXACT, UNDECIDED), compared=3), Verdict.INCONCLUSIVE),
+        (Evidence(compared=3, different=(4,)), Verdict.DIVERGED),
+        (Evidence(compared=3, different=(4,), unseeded_from=2), Verdict.INCONCLUSIVE),
+        (Evidence(compared=3, different=(1, 4), unseeded_from=2), Verdict.DIVERGED),
+        (Evidence(compared=3, different=(4,), unseeded_from=2, must_equal=1), Verdict.DIVERGED),
+        (Evidence(), Verdict.INCONCLUSIVE),
+        (Evidence(ran=False, metrics=(EXACT,), compared=3), Verdict.DID_NOT_RUN),
+    ],
+)
+def test_verdict(evidence: Evidence, verdict: Verdict):
+    assert judge(evidence) is verdict
+
+
+def test_nothing_that_is_off_ever_passes():
+    statuses = [None, *MetricStatus]
+    cells = [(), (1,)]
+    for status, different, excused, unseeded, equal, ran in itertools.product(
+        statuses, cells, cells, [None, 0], [0, 1], [True, False]
+    ):
+        metrics = () if status is None else (metric(status),)
+        verdict = judge(
+            Evidence(ran, metrics, 2, different, (), excused, unseeded, equal, files_differ=False)
+        )
+        sound = status in (None, MetricStatus.EXACT, MetricStatus.WITHIN)
+        clean = ran and sound and not (different or excused or equal)
+        assert (verdict.exit_code == 0) == clean
+
+
+def test_exit_codes_are_the_contract():
+    assert {v.value: v.exit_code for v in Verdict} == {
+        "BIT_EXACT": 0,
+        "REPRODUCED_WITHIN_TOLERANCE": 0,
+        "PARTIAL": 1,
+        "DIVERGED": 1,
+        "DID_NOT_RUN": 1,
+        "COULD_NOT_REBUILD": 1,
+        "INCONCLUSIVE": 2,
+        "UNVERIFIABLE": 2,
+    }

@@ -1,0 +1,197 @@
+"""Seeds, draws and unseeded generators, each in the cell where it happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import kernels
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "nb"
+    made.mkdir()
+    return made
+
+
+def record(folder, *cells, python=kernels.science_python):
+    recorded = kernels.record(python(), folder, cells)
+    assert recorded.of("trouble") == []
+    return recorded
+
+
+def told(recorded):
+    """Return (n, event, stream) of everything that is told of randomness."""
+    kinds = ("seed", "draw", "unseeded")
+    return [(e["n"], e["event"], e["stream"]) for e in recorded.events if e["event"] in kinds]
+
+
+def test_seeds(folder):
+    recorded = record(
+        folder,
+        "import random, numpy as np",
+        "random.seed(1); np.random.seed(seed=np.int64(2))",
+        "random.seed('text'); random.seed(a=None); np.random.seed([1, 2])",
+    )
+    seeds = [(e["n"], e["call"], e["seed"]) for e in recorded.of("seed")]
+    assert seeds == [
+        (1, "random.seed", 1),
+        (1, "numpy.random.seed", 2),
+        (2, "random.seed", "'text'"),
+        (2, "random.seed", None),
+        (2, "numpy.random.seed", "[1, 2]"),
+    ]
+
+
+def test_draws_from_streams_that_nobody_seeded(folder):
+    recorded = record(
+        folder,
+        "import random\nrandom.random()",
+        "import numpy as np\nnp.random.rand(); np.random.rand()",
+        "x = 1",
+        "np.random.seed(1); np.random.rand()",
+        "np.random.rand(); random.random()",
+        "np.random.seed(); np.random.rand()",
+        "np.random.rand(); np.random.seed(3)",
+        "np.random.rand()",
+    )
+    assert told(recorded) == [
+        (0, "draw", "random"),
+        (1, "draw", "numpy"),
+        (3, "seed", "numpy"),
+        (4, "draw", "random"),
+        (5, "seed", "numpy"),
+        (5, "draw", "numpy"),
+        (6, "draw", "numpy"),
+        (6, "seed", "numpy"),
+    ]
+    assert all(event["seeded"] is False for event in recorded.of("draw"))
+
+
+def test_a_draw_before_a_seed_in_the_same_cell_is_seen(folder):
+    recorded = record(folder, "import random\nx = random.random()\nrandom.seed(1)")
+    assert told(recorded) == [(0, "draw", "random"), (0, "seed", "random")]
+
+
+def test_unseeded_generators(folder):
+    recorded = record(
+        folder,
+        "import numpy as np",
+        "np.random.default_rng()",
+        "np.random.RandomState()",
+        "np.random.SeedSequence()",
+        "a = np.random.RandomState(); b = np.random.default_rng()",
+        "import secrets; secrets.token_hex(4) and None",
+        "import random; random.SystemRandom().random() and None",
+    )
+    unseeded = [(e["n"], e["stream"], e["call"], e["where"]) for e in recorded.of("unseeded")]
+    assert unseeded == [
+        (1, "numpy.Generator", "numpy.random.default_rng", "__main__"),
+        (2, "numpy.RandomState", "numpy.random.RandomState", "__main__"),
+        (3, "numpy.Generator", "numpy.random.SeedSequence", "__main__"),
+        (4, "numpy.RandomState", "numpy.random.RandomState", "__main__"),
+        (4, "numpy.Generator", "numpy.random.default_rng", "__main__"),
+        (5, "entropy", "random._urandom", "__main__"),
+        (6, "entropy", "random._urandom", "__main__"),
+    ]
+
+
+@pytest.mark.parametrize("python", [kernels.science_python, kernels.older_python])
+def test_seeded_generators_are_not_told(folder, python):
+    recorded = record(
+        folder,
+        "import copy, pickle, numpy as np",
+        "np.random.default_rng(1); np.random.SeedSequence(2); np.random.PCG64(3)",
+        "r = np.random.RandomState(4); s = np.random.RandomState(seed=[1, 2])",
+        "copy.deepcopy(r); pickle.loads(pickle.dumps((r, s, np.random.default_rng(5))))",
+        "[np.random.RandomState(i).rand() for i in range(50)]",
+        python=python,
+    )
+    assert told(recorded) == []
+
+
+def test_a_helper_that_makes_both_kinds(folder):
+    recorded = record(
+        folder,
+        "import numpy as np\ndef make(seed=None): return np.random.RandomState(seed)",
+        "make(1); make(2)",
+        "make(); make(3)",
+    )
+    assert told(recorded) == [(2, "unseeded", "numpy.RandomState")]
+
+
+def test_loading_libraries_is_no_draw(folder):
+    recorded = record(folder, "import numpy, pandas, random, secrets, uuid, tempfile")
+    assert told(recorded) == []
+
+
+def test_what_raises_in_a_seed_looks_as_without_us(folder):
+    recorded = record(folder, "import numpy as np\nnp.random.seed(-1)")
+    assert recorded.replies[0].error == "ValueError"
+    assert told(recorded) == []
+    assert recorded.of("file") == []
+
+
+def test_a_name_taken_before_is_still_heard_and_still_works_after(folder):
+    settings = kernels.config(folder)
+    with kernels.kernel(kernels.own_python(), folder) as running:
+        running.run(kernels.start_code(settings), silent=True)
+        running.run("from random import seed, random\nseed(1)")
+        running.run(kernels.finish_code(), silent=True)
+        assert running.run("seed(1); print(random())").text == "0.13436424411240122\n"
+    events, _ = kernels.read_journal(settings.journal)
+    assert [event["seed"] for event in events if event["event"] == "seed"] == [1]
+
+
+# torch and TensorFlow are too large to install for a test. These modules stand in for them at
+# one seam, the functions that the recorder calls; their behaviour is that of torch 2.13, where
+# the same cells were recorded: an unseeded default generator, `seed` drawing a new seed,
+# `manual_seed` reachable by two names.
+TORCH = """
+import os, types
+class Bytes:
+    def __init__(self, state): self.state = state
+    def numpy(self): raise RuntimeError('Numpy is not available')
+    def tolist(self): return list(self.state)
+class Generator:
+    def __init__(self): self.state = os.urandom(8)
+    def get_state(self): return Bytes(self.state)
+    def manual_seed(self, seed): self.state = int(seed).to_bytes(8, 'big')
+default_generator = Generator()
+def manual_seed(seed): default_generator.manual_seed(seed); return default_generator
+def seed(): default_generator.state = os.urandom(8); return 1
+random = types.SimpleNamespace(manual_seed=manual_seed, seed=seed)
+def rand(): default_generator.state = bytes(8 * [default_generator.state[0] ^ 255])
+__version__ = '0'
+"""
+TENSORFLOW = "import types\nrandom = types.SimpleNamespace(set_seed=lambda seed: None)\n"
+
+
+def test_torch_and_tensorflow_through_stand_ins(folder):
+    (folder / "torch.py").write_text(TORCH)
+    (folder / "tensorflow.py").write_text(TENSORFLOW)
+    recorded = record(
+        folder,
+        "import torch, tensorflow as tf",
+        "torch.rand()",
+        "torch.manual_seed(7); torch.rand()",
+        "torch.seed(); torch.rand()",
+        "torch.random.manual_seed(8)",
+        "tf.random.set_seed(9)",
+        python=kernels.own_python,
+    )
+    assert told(recorded) == [
+        (1, "draw", "torch"),
+        (2, "seed", "torch"),
+        (3, "seed", "torch"),
+        (3, "draw", "torch"),
+        (4, "seed", "torch"),
+        (5, "seed", "tensorflow"),
+    ]
+    assert [event["call"] for event in recorded.of("seed")] == [
+        "torch.manual_seed",
+        "torch.seed",
+        "torch.random.manual_seed",
+        "tensorflow.random.set_seed",
+    ]
+    assert recorded.one("hardware")["torch"]["version"] == "0"
