@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from reprolock.execute import Kernel, Limits
     from reprolock.notebooks import NotebookFile
 
+_LOCK_NAME = re.compile(r"pylock\.([^.]+\.)?toml")
+
 
 @dataclass(frozen=True)
 class Options:
     """*output*: where the lock goes, beside the notebook by default; *inplace*: put the outputs of
     this run into the notebook itself; *offline*: ask no index.
-    """  # noqa: D205, D209
+    """
 
     notebook: Path
     limits: Limits
@@ -54,13 +57,15 @@ def capture(options: Options, say: Say) -> Result:
     kernel, chosen = choose_kernel(source, options)
     execute.check_folder(source.folder)
     stored = [notebooks.outputs_digest(cell.get("outputs", ())) for cell in source.node.cells]
-    with exclusive(cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"):
+    with exclusive(
+        cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"
+    ):
         done = run(_plan(options, source, kernel), say)
         findings = (*chosen, *_about(source, target, options), *_weaknesses(done))
         if done.execution.failure:
             return _stopped(done, findings, source, time.monotonic() - begun)
         record, beside = _with_reference(done, options, source, target, stored)
-        created = datetime.datetime.now(datetime.timezone.utc)
+        created = dt.datetime.now(dt.timezone.utc)
         digest = lock.write(record, target, created=created, beside=beside)
     return Result(
         command="capture",
@@ -80,13 +85,16 @@ def _target(options: Options, source: NotebookFile) -> Path:
     target = options.output.absolute()
     if target.is_dir():
         return target / notebooks.lock_name(source.path)
-    parts = target.name.split(".")
-    if target.name != "pylock.toml" and (len(parts) != 3 or parts[0] != "pylock" or parts[2] != "toml"):  # noqa: PLR2004
-        raise UsageError(f"--output: wanted pylock.NAME.toml with no dot in NAME, found {target.name}",
-                         hint="PEP 751 sets the name, and pip and uv go by it")
+    if not _LOCK_NAME.fullmatch(target.name):
+        raise UsageError(
+            f"--output: wanted pylock.NAME.toml with no dot in NAME, found {target.name}",
+            hint="PEP 751 sets the name, and pip and uv go by it",
+        )
     if target.parent != source.folder:
-        raise UsageError(f"--output: wanted a file in the notebook's folder, found {target}",
-                         hint="the lock names notebook and data relative to its own folder")
+        raise UsageError(
+            f"--output: wanted a file in the notebook's folder, found {target}",
+            hint="the lock names notebook and data relative to its own folder",
+        )
     return target
 
 
@@ -94,19 +102,24 @@ def _check_metrics(options: Options, source: NotebookFile) -> None:
     cells = source.node.cells
     for wanted in options.metrics:
         at = wanted.cell
-        if at is not None and not (0 <= at < len(cells) and cells[at].cell_type == "code"
-                                   and cells[at].source.strip()):
-            raise UsageError(f"--metric {wanted.name}: cell {at} is no code cell that runs",
-                             hint=f"the notebook has cells 0 to {len(cells) - 1}, markdown cells counted")
+        if at is not None and not (
+            0 <= at < len(cells) and cells[at].cell_type == "code" and cells[at].source.strip()
+        ):
+            raise UsageError(
+                f"--metric {wanted.name}: cell {at} is no code cell that runs",
+                hint=f"the notebook has cells 0 to {len(cells) - 1}, markdown cells counted",
+            )
         try:
             compile(wanted.expression, "<metric>", "eval")
         except (SyntaxError, ValueError) as exc:
-            raise UsageError(f"--metric {wanted.name}: {wanted.expression!r} is no Python expression",
-                             causes=(str(exc),)) from exc
+            raise UsageError(
+                f"--metric {wanted.name}: {wanted.expression!r} is no Python expression",
+                causes=(str(exc),),
+            ) from exc
 
 
 def choose_kernel(source: NotebookFile, options: Options) -> tuple[Kernel, tuple[Finding, ...]]:
-    """Return the kernel by --python, --kernel, the notebook's kernelspec or the running interpreter."""
+    """Return the kernel by --python, --kernel, the notebook's kernelspec or our own interpreter."""
     if options.python and options.kernel:
         raise UsageError("--python and --kernel exclude each other", hint="give one of them")
     if options.python:
@@ -114,19 +127,28 @@ def choose_kernel(source: NotebookFile, options: Options) -> tuple[Kernel, tuple
     if options.kernel:
         kernel = execute.kernel_from_name(options.kernel)
         if kernel is None:
-            raise KernelError(f"there is no kernel called {options.kernel!r}",
-                              hint="`jupyter kernelspec list` shows those there are; or give --python")
+            raise KernelError(
+                f"there is no kernel called {options.kernel!r}",
+                hint="`jupyter kernelspec list` shows those there are; or give --python",
+            )
         return kernel, ()
     named = (source.node.metadata.get("kernelspec") or {}).get("name")
     kernel = execute.kernel_from_name(named) if isinstance(named, str) and named else None
     if kernel is not None:
         return kernel, ()
     told = (
-        note("notebook.kernel-substituted",
-             f"the notebook asks for the kernel {named!r}, which is not here; "
-             "it ran in reprolock's own interpreter",
-             subject=str(named), hint="choose an environment with --python or --kernel"),
-    ) if named else ()
+        (
+            note(
+                "notebook.kernel-substituted",
+                f"the notebook asks for the kernel {named!r}, which is not here; "
+                "it ran in reprolock's own interpreter",
+                subject=str(named),
+                hint="choose an environment with --python or --kernel",
+            ),
+        )
+        if named
+        else ()
+    )
     return execute.kernel_from_python(Path(sys.executable)), told
 
 
@@ -135,7 +157,9 @@ def _plan(options: Options, source: NotebookFile, kernel: Kernel) -> Plan:
         notebook=source,
         kernel=kernel,
         folder=source.folder,
-        environment=execute.kernel_environment(kernel.python, hash_seed=_hash_seed(source), clean=False),
+        environment=execute.kernel_environment(
+            kernel.python, hash_seed=_hash_seed(source), clean=False
+        ),
         limits=options.limits,
         may_raise=may_raise(source, all_cells=options.allow_errors),
         wanted=options.metrics,
@@ -145,14 +169,16 @@ def _plan(options: Options, source: NotebookFile, kernel: Kernel) -> Plan:
 
 def may_raise(source: NotebookFile, *, all_cells: bool) -> frozenset[int]:
     return frozenset(
-        index for index, cell in enumerate(source.node.cells) if all_cells or notebooks.may_raise(cell)
+        index
+        for index, cell in enumerate(source.node.cells)
+        if all_cells or notebooks.may_raise(cell)
     )
 
 
 def _hash_seed(source: NotebookFile) -> str:
     """Return a PYTHONHASHSEED for the run: set order can only be replayed when it is known, and
     drawn from the source it is the same in each capture.
-    """  # noqa: D205, D209
+    """
     return str(int(notebooks.source_digest(source.node.cells)[:8], 16))
 
 
@@ -160,20 +186,34 @@ def _about(source: NotebookFile, target: Path, options: Options) -> tuple[Findin
     findings = []
     if source.upgraded_from is not None:
         findings.append(
-            note("notebook.upgraded", f"the notebook has format {source.upgraded_from}; "
-                 "it was upgraded in memory to 4, the file is as it was", subject=source.path.name))
+            note(
+                "notebook.upgraded",
+                f"the notebook has format {source.upgraded_from}; "
+                "it was upgraded in memory to 4, the file is as it was",
+                subject=source.path.name,
+            )
+        )
     if "." in source.path.stem and options.output is None:
         findings.append(
-            note("notebook.name-mapped", f"the lock is called {target.name}: PEP 751 allows no dot there",
-                 subject=target.name))
+            note(
+                "notebook.name-mapped",
+                f"the lock is called {target.name}: PEP 751 allows no dot there",
+                subject=target.name,
+            )
+        )
     return tuple(findings)
 
 
 def _weaknesses(done: Run) -> tuple[Finding, ...]:
     record = done.record
     changed = tuple(
-        warning("data.changed-during-run", f"{file.name} was changed by the run after it was read: "
-                "the locked digest is that of the changed file", subject=file.name, cell=file.cell)
+        warning(
+            "data.changed-during-run",
+            f"{file.name} was changed by the run after it was read: "
+            "the locked digest is that of the changed file",
+            subject=file.name,
+            cell=file.cell,
+        )
         for file in record[data.Data].files
         if file.overwritten
     )
@@ -181,17 +221,30 @@ def _weaknesses(done: Run) -> tuple[Finding, ...]:
         warning("data.may-have-missed", f"files may have been missed: {reason}")
         for reason in record[data.Data].may_have_missed
     )
-    return (*done.findings, *randomness.weaknesses(record[randomness.Randomness]), *changed, *missed)
+    return (
+        *done.findings,
+        *randomness.weaknesses(record[randomness.Randomness]),
+        *changed,
+        *missed,
+    )
 
 
-def _stopped(done: Run, findings: tuple[Finding, ...], source: NotebookFile, seconds: float) -> Result:
+def _stopped(
+    done: Run, findings: tuple[Finding, ...], source: NotebookFile, seconds: float
+) -> Result:
     failure = done.execution.failure
     assert failure is not None  # noqa: S101
     journal = cache_dir() / "journals" / f"{source.path.stem}-{source.sha256[:12]}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(journal, "".join(json.dumps(e) + "\n" for e in done.execution.events).encode())
-    stop = error(f"run.{failure.kind}", failure.message, subject=source.path.name, cell=failure.cell,
-                 cell_id=_cell_id(source, failure.cell), hint=failure.hint)
+    stop = error(
+        f"run.{failure.kind}",
+        failure.message,
+        subject=source.path.name,
+        cell=failure.cell,
+        cell_id=_cell_id(source, failure.cell),
+        hint=failure.hint,
+    )
     return Result(
         command="capture",
         verdict=Verdict.DID_NOT_RUN,
@@ -212,7 +265,7 @@ def _with_reference(
 ) -> tuple[Record, dict[Path, bytes]]:
     """Keep the outputs of this run: in the notebook where they are there already or *inplace* asks
     for it, else beside it. Returns the record that names the reference, and the file to write.
-    """  # noqa: D205, D209
+    """
     now = [notebooks.outputs_digest(cell.get("outputs", ())) for cell in done.execution.node.cells]
     beside: dict[Path, bytes] = {}
     if now == stored and source.upgraded_from is None:
@@ -220,7 +273,9 @@ def _with_reference(
     else:
         name = source.path.name if options.inplace else notebooks.reference_name(source.path)
         content = beside[target.parent / name] = notebooks.to_bytes(done.execution.node)
-    facts = replace(done.record[notebook.Notebook], reference=name, reference_sha256=sha256_bytes(content))
+    facts = replace(
+        done.record[notebook.Notebook], reference=name, reference_sha256=sha256_bytes(content)
+    )
     return Record({**done.record.facts, notebook.Notebook: facts}), beside
 
 
@@ -238,5 +293,3 @@ def summary(record: Record) -> dict[str, Any]:
         "seeded": sorted(s.library for s in streams if s.unseeded_in is None),
         "unseeded": sorted(s.library for s in streams if s.unseeded_in is not None),
     }
-
-

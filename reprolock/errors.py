@@ -1,12 +1,12 @@
 """The errors that reprolock raises on purpose.
 
-    ReprolockError          anything below; exit code 2
-    ├── UsageError          what was asked for makes no sense
-    ├── NotebookError       the file is no notebook that can be run
-    ├── LockError           the lock is missing, damaged or of another format
-    ├── KernelError         the kernel cannot be started
-    └── RebuildError        the environment cannot be made as locked; exit code 1
-        └── InterpreterMissingError
+ReprolockError          anything below; exit code 2
+├── UsageError          what was asked for makes no sense
+├── NotebookError       the file is no notebook that can be run
+├── LockError           the lock is missing, damaged or of another format
+├── KernelError         the kernel cannot be started
+└── RebuildError        the environment cannot be made as locked; exit code 1
+    └── InterpreterMissingError
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class ReprolockError(Exception):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, causes: tuple[str, ...] = (), hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, causes: tuple[str, ...] = (), hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.causes = causes

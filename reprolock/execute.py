@@ -63,7 +63,7 @@ class Execution:
     """One run. *node* is the notebook with the outputs of this run; *order* the indexes of the
     cells that were started, in order; *raised* the exception's name by cell index; *events* and
     *problems* are the journal's.
-    """  # noqa: D205, D209
+    """
 
     node: Any
     order: tuple[int, ...]
@@ -79,14 +79,17 @@ class Execution:
 
 
 def kernel_from_python(python: Path) -> Kernel:
-    """Return the kernel of the interpreter *python*. Raises KernelError where it has no ipykernel."""
-    probe = process.run([python, "-c", "import sys, ipykernel; print(sys.version_info[0])"], timeout=120)
+    """Return the kernel of *python*. Raises KernelError where it has no ipykernel."""
+    probe = process.run(
+        [python, "-c", "import sys, ipykernel; print(sys.version_info[0])"], timeout=120
+    )
     if not probe.ok:
         missing = "No module named 'ipykernel'" in probe.err
         raise KernelError(
             f"{python} cannot start a kernel",
             causes=((probe.err.strip().splitlines() or ["it gave no reason"])[-1],),
-            hint=f"install ipykernel there: uv pip install --python {python} ipykernel" if missing
+            hint=f"install ipykernel there: uv pip install --python {python} ipykernel"
+            if missing
             else "give a Python interpreter with --python",
         )
     # absolute, not resolved: a virtual environment's python is a link that must keep its name
@@ -106,12 +109,14 @@ def kernel_from_name(name: str) -> Kernel | None:
     except (NoSuchKernel, ValueError, OSError):
         return None
     if (spec.language or "python").lower() != "python":
-        raise KernelError(f"the kernel {name!r} runs {spec.language}; reprolock records Python kernels",
-                          hint="choose another with --kernel or --python")
+        raise KernelError(
+            f"the kernel {name!r} runs {spec.language}; reprolock records Python kernels",
+            hint="choose another with --kernel or --python",
+        )
     return Kernel(tuple(spec.argv), name, dict(spec.env or {}))
 
 
-def execute(  # noqa: PLR0913
+def execute(
     node: Any,
     kernel: Kernel,
     *,
@@ -197,12 +202,20 @@ class _Run:
 
         manager = AsyncKernelManager()
         manager._kernel_spec = KernelSpec(  # noqa: SLF001  the manager's only door for a spec of one's own
-            argv=list(self.kernel.argv), display_name=self.kernel.name, language="python",
+            argv=list(self.kernel.argv),
+            display_name=self.kernel.name,
+            language="python",
             env=dict(self.kernel.environment),
         )
         return Client(
-            self.node, km=manager, timeout=self.limits.timeout, allow_errors=False,
-            interrupt_on_timeout=False, startup_timeout=120, ipython_hist_file=":memory:", record_timing=False,
+            self.node,
+            km=manager,
+            timeout=self.limits.timeout,
+            allow_errors=False,
+            interrupt_on_timeout=False,
+            startup_timeout=120,
+            ipython_hist_file=":memory:",
+            record_timing=False,
             resources={"metadata": {"path": str(self.folder)}},
         )
 
@@ -218,7 +231,10 @@ class _Run:
             except (RuntimeError, OSError, TimeoutError, asyncio.TimeoutError) as exc:
                 raise KernelError(
                     f"the kernel {self.kernel.name!r} did not start",
-                    causes=(str(exc).splitlines()[0] if str(exc) else type(exc).__name__, *_last_words(said)),
+                    causes=(
+                        str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
+                        *_last_words(said),
+                    ),
                     hint=f"try it by hand: {self.kernel.python} -m ipykernel_launcher",
                 ) from exc
         if self.started:
@@ -239,7 +255,9 @@ class _Run:
         try:
             await _silent(client, finish_code())
         except (RuntimeError, TimeoutError, asyncio.TimeoutError) as exc:
-            return Failure("died", f"the kernel died after the last cell: {exc}", todo[-1] if todo else None)
+            return Failure(
+                "died", f"the kernel died after the last cell: {exc}", todo[-1] if todo else None
+            )
         return None
 
     async def _cell(self, client: Any, index: int) -> Failure | None:
@@ -254,16 +272,30 @@ class _Run:
         tags = list(cell.metadata.get("tags", ()))
         cell.metadata["tags"] = [*tags, notebooks.RAISES]
         try:
-            await client.async_execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
+            await client.async_execute_cell(
+                cell, index, execution_count=client.code_cells_executed + 1
+            )
         except CellTimeoutError:
-            return Failure("timeout", f"cell {index} did not end within {self.limits.timeout:g} seconds",
-                           index, "raise the limit with --timeout SECONDS")
+            return Failure(
+                "timeout",
+                f"cell {index} did not end within {self.limits.timeout:g} seconds",
+                index,
+                "raise the limit with --timeout SECONDS",
+            )
         except (DeadKernelError, _OutputTooLargeError):
             if client.stopping is None:
-                return Failure("died", f"the kernel died while cell {index} ran", index,
-                               "it was killed, ran out of memory or called os._exit")
-            return Failure("output", f"cell {index} put out more than {self.limits.output >> 20} MiB", index,
-                           "raise the limit with --max-output MIB")
+                return Failure(
+                    "died",
+                    f"the kernel died while cell {index} ran",
+                    index,
+                    "it was killed, ran out of memory or called os._exit",
+                )
+            return Failure(
+                "output",
+                f"cell {index} put out more than {self.limits.output >> 20} MiB",
+                index,
+                "raise the limit with --max-output MIB",
+            )
         except CellExecutionError as exc:  # pragma: no cover  the tag above keeps it away
             return Failure("raised", f"cell {index} raised {exc.ename}: {exc.evalue}", index)
         finally:
@@ -280,11 +312,18 @@ class _Run:
         self.raised[index] = raised.ename
         if index in self.may_raise:
             return None
-        hint = ("the notebook asks a person for input(); it cannot run unattended"
-                if raised.ename == "StdinNotImplementedError"
-                else "mend the cell, tag it raises-exception, or run with --allow-errors")
-        return Failure("raised", f"cell {index} raised {raised.ename}: {raised.evalue}", index, hint,
-                       "\n".join(raised.traceback))
+        hint = (
+            "the notebook asks a person for input(); it cannot run unattended"
+            if raised.ename == "StdinNotImplementedError"
+            else "mend the cell, tag it raises-exception, or run with --allow-errors"
+        )
+        return Failure(
+            "raised",
+            f"cell {index} raised {raised.ename}: {raised.evalue}",
+            index,
+            hint,
+            "\n".join(raised.traceback),
+        )
 
 
 def _last_words(file: Any) -> tuple[str, ...]:
@@ -296,8 +335,9 @@ def _last_words(file: Any) -> tuple[str, ...]:
 
 async def _silent(client: Any, code: str) -> None:
     """Run *code* in the kernel without a trace: no output, no counter, no history."""
-    message = client.kc.execute(code, silent=True, store_history=False, allow_stdin=False,
-                                stop_on_error=False)
+    message = client.kc.execute(
+        code, silent=True, store_history=False, allow_stdin=False, stop_on_error=False
+    )
     deadline = asyncio.get_running_loop().time() + _SILENT_TIMEOUT
     while True:
         left = deadline - asyncio.get_running_loop().time()
@@ -320,10 +360,19 @@ async def _silent(client: Any, code: str) -> None:
 def _size(content: Mapping[str, Any]) -> int:
     if "text" in content:
         return len(content["text"])
-    return sum(len(v) if isinstance(v, str) else len(json.dumps(v)) for v in content.get("data", {}).values())
+    return sum(
+        len(v) if isinstance(v, str) else len(json.dumps(v))
+        for v in content.get("data", {}).values()
+    )
 
 
-_PYTHON_VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONBREAKPOINT", "PYTHONINSPECT", "__PYVENV_LAUNCHER__")
+_PYTHON_VARIABLES = (
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONBREAKPOINT",
+    "PYTHONINSPECT",
+    "__PYVENV_LAUNCHER__",
+)
 
 
 def kernel_environment(python: Path, *, hash_seed: str | None, clean: bool) -> dict[str, str]:

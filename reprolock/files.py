@@ -20,7 +20,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write several files, each by a temporary file beside it; they are renamed once all are on disk.
+    """Write several files by temporary ones beside them, renamed once all are on disk.
 
     Raises ReprolockError where a folder cannot be written or the disk is full; the files that were
     there before are then untouched.
@@ -76,7 +76,7 @@ def cache_dir() -> Path:
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the file lock at *path*. Raises ReprolockError at once where another process holds it."""
+    """Hold the file lock at *path*. Raises ReprolockError at once where another does."""
     from filelock import FileLock, Timeout
 
     try:
@@ -84,10 +84,15 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         lock = FileLock(str(path), timeout=0)
         lock.acquire()
     except Timeout as exc:
-        raise ReprolockError(f"{what} is going on", hint="wait until it ends, then try again") from exc
+        raise ReprolockError(
+            f"{what} is going on", hint="wait until it ends, then try again"
+        ) from exc
     except OSError as exc:
-        raise ReprolockError(f"cannot use the cache folder {path.parent}", causes=(str(exc),),
-                             hint="set REPROLOCK_CACHE to a folder that can be written") from exc
+        raise ReprolockError(
+            f"cannot use the cache folder {path.parent}",
+            causes=(str(exc),),
+            hint="set REPROLOCK_CACHE to a folder that can be written",
+        ) from exc
     try:
         yield
     finally:

@@ -25,8 +25,12 @@ def show(path: Path) -> Result:
     record: dict[str, Any] = {f.name: f.to_toml(locked.record[f.kind]) for f in FAMILIES}
     record["packages"]["pylock"] = lock.pylock_packages(locked.record)
     return Result(
-        command="show", exit_code=0, seconds=time.monotonic() - begun, lock=_about(path, locked),
-        findings=_broken(path, locked), extra={"record": record},
+        command="show",
+        exit_code=0,
+        seconds=time.monotonic() - begun,
+        lock=_about(path, locked),
+        findings=_broken(path, locked),
+        extra={"record": record},
     )
 
 
@@ -44,8 +48,12 @@ def diff(first: Path, second: Path) -> Result:
     findings += [*_outputs(old, new), *about_metrics]
     differ = bool(findings) or any(m.status.value != "exact" for m in results)
     return Result(
-        command="diff", exit_code=int(differ), seconds=time.monotonic() - begun,
-        lock=_about(first, old), metrics=results, findings=tuple(findings),
+        command="diff",
+        exit_code=int(differ),
+        seconds=time.monotonic() - begun,
+        lock=_about(first, old),
+        metrics=results,
+        findings=tuple(findings),
         extra={"locks": [str(first), str(second)]},
     )
 
@@ -58,18 +66,32 @@ def _broken(path: Path, locked: Lock) -> tuple[Finding, ...]:
     if locked.intact:
         return ()
     return (
-        error("lock.digest-broken", f"{path} was changed after it was written: its digest does not hold",
-              subject=str(path), expected=locked.digest, observed=locked.actual,
-              hint="only [tool.reprolock.policy] may be edited"),
+        error(
+            "lock.digest-broken",
+            f"{path} was changed after it was written: its digest does not hold",
+            subject=str(path),
+            expected=locked.digest,
+            observed=locked.actual,
+            hint="only [tool.reprolock.policy] may be edited",
+        ),
     )
 
 
 def _outputs(old: Lock, new: Lock) -> list[Finding]:
     """Name the cells whose source is the same and whose outputs are not."""
-    cells = zip(old.record[notebook.Notebook].cells, new.record[notebook.Notebook].cells, strict=False)
+    cells = zip(
+        old.record[notebook.Notebook].cells, new.record[notebook.Notebook].cells, strict=False
+    )
     return [
-        warning("outputs.digest-differs", f"cell {a.index} has other outputs", subject="outputs", cell=a.index,
-                cell_id=a.id, expected=a.outputs_sha256, observed=b.outputs_sha256)
+        warning(
+            "outputs.digest-differs",
+            f"cell {a.index} has other outputs",
+            subject="outputs",
+            cell=a.index,
+            cell_id=a.id,
+            expected=a.outputs_sha256,
+            observed=b.outputs_sha256,
+        )
         for a, b in cells
         if a.source_sha256 == b.source_sha256 and a.outputs_sha256 != b.outputs_sha256
     ]

@@ -14,9 +14,9 @@ class Evidence:
     """What a re-run showed.
 
     *different*, *inexact* and *excused* are indexes of cells: outputs that differ, outputs equal
-    within a numeric tolerance only, differing outputs that the policy excuses. *compared* counts the
-    cells with outputs that were held against the reference. *unseeded_from* is the first cell that
-    drew without a seed, in either run. *must_equal* counts the findings on what has to be equal
+    within a numeric tolerance only, differing outputs that the policy excuses. *compared* counts
+    the cells with outputs that were held against the reference. *unseeded_from* is the first cell
+    that drew without a seed, in either run. *must_equal* counts the findings on what has to be equal
     (notebook, inputs, seeds); *files_differ* says that a written file has other content,
     *files_inexact* other bytes of a kind that cannot be looked into.
     """
@@ -33,7 +33,7 @@ class Evidence:
     files_inexact: bool = False
 
 
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Verdict:  # noqa: PLR0911  one return for each rule
     """Return the verdict. Where two apply, the one that claims less stands."""
     statuses = {metric.status for metric in evidence.metrics}
     if not evidence.ran:

@@ -179,4 +179,4 @@ def to_bytes(node: Any) -> bytes:
     """Return the notebook as the bytes of an .ipynb file."""
     import nbformat
 
-    return (nbformat.writes(node) + "\n").encode()
+    return (str(nbformat.writes(node)) + "\n").encode()

@@ -32,7 +32,7 @@ def run(
     stdin: str | None = None,
     timeout: float | None = 600,
 ) -> Completed:
-    """Run *command* without a shell and wait for it, *timeout* seconds at most. Never raises OSError."""
+    """Run *command* without a shell, *timeout* seconds at most. Never raises OSError."""
     try:
         done = subprocess.run(
             [str(part) for part in command],

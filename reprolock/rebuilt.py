@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reprolock import lock
@@ -14,6 +13,8 @@ from reprolock.rebuild import rebuild
 from reprolock.result import Result, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reprolock.run import Say
 
 
@@ -26,18 +27,45 @@ def from_lock(path: Path, say: Say, *, offline: bool, allow_missing: tuple[str, 
     begun = time.monotonic()
     locked = lock.read(path.absolute())
     if not locked.intact:
-        raise LockError(f"{path} was changed after it was written: its digest does not hold",
-                        hint="capture the notebook again")
+        raise LockError(
+            f"{path} was changed after it was written: its digest does not hold",
+            hint="capture the notebook again",
+        )
     about = {"path": str(path), "sha256": locked.sha256}
     try:
         made = rebuild(
-            locked.record[packages.Packages], locked.record[interpreter.Interpreter],
-            offline=offline, progress=say, allow_missing=allow_missing,
+            locked.record[packages.Packages],
+            locked.record[interpreter.Interpreter],
+            offline=offline,
+            progress=say,
+            allow_missing=allow_missing,
         )
     except RebuildError as exc:
         verdict = Verdict.COULD_NOT_REBUILD
-        failed = error("rebuild.failed", "; ".join([exc.message, *exc.causes]), subject=str(path), hint=exc.hint)
-        return Result("rebuild", verdict.exit_code, time.monotonic() - begun, verdict, about, findings=(failed,))
-    environment = {"path": str(made.root), "cached": made.cached, "substitutions": list(made.substitutions)}
-    return Result("rebuild", 0, time.monotonic() - begun, lock=about, findings=made.findings,
-                  environment=environment)
+        failed = error(
+            "rebuild.failed",
+            "; ".join([exc.message, *exc.causes]),
+            subject=str(path),
+            hint=exc.hint,
+        )
+        return Result(
+            "rebuild",
+            verdict.exit_code,
+            time.monotonic() - begun,
+            verdict,
+            about,
+            findings=(failed,),
+        )
+    environment = {
+        "path": str(made.root),
+        "cached": made.cached,
+        "substitutions": list(made.substitutions),
+    }
+    return Result(
+        "rebuild",
+        0,
+        time.monotonic() - begun,
+        lock=about,
+        findings=made.findings,
+        environment=environment,
+    )

@@ -1,4 +1,4 @@
-"""The result of a command: verdict, metrics, findings. Every report is drawn from its JSON alone."""
+"""The result of a command. Every report is drawn from its JSON alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Verdict(str, Enum):
 
     @property
     def exit_code(self) -> int:
-        """0 only for the two that say "reproduced"; 2 where the evidence does not decide; else 1."""
+        """0 for the two that say "reproduced", 2 where the evidence does not decide, else 1."""
         if self in (Verdict.BIT_EXACT, Verdict.REPRODUCED_WITHIN_TOLERANCE):
             return 0
         return 2 if self in (Verdict.INCONCLUSIVE, Verdict.UNVERIFIABLE) else 1
@@ -51,7 +51,7 @@ class MetricStatus(str, Enum):
     """``EXACT``: equal bit for bit. ``WITHIN``/``OUTSIDE``: of its tolerance.
     ``UNDECIDED``: drawn from an unseeded stream and no tolerance was stated.
     ``MISSING``: the re-run gave no value. ``FAILED``: it could not be evaluated.
-    """  # noqa: D205, D209
+    """
 
     EXACT = "exact"
     WITHIN = "within"

@@ -38,7 +38,8 @@ class Wanted:
 @dataclass(frozen=True)
 class Plan:
     """What to run and how. *folder* is where the kernel works; *offline* asks no index;
-    *identify* looks up where packages came from; *hash_installed* holds their files against RECORD."""
+    *identify* looks up where packages came from; *hash_installed* holds their
+    files against RECORD."""
 
     notebook: NotebookFile
     kernel: Kernel
@@ -67,9 +68,10 @@ def run(plan: Plan, say: Say) -> Run:
 
     *say* is told ``(what, done, total)``.
     """
-    with _journal() as journal, ThreadPoolExecutor(max_workers=2) as pool:
+    with _journal() as journal, ThreadPoolExecutor(max_workers=3) as pool:
         background = _Background(pool, plan, say)
         gpus = pool.submit(hardware.probe_gpus)
+        view = pool.submit(packages.pip_view, plan.kernel.python) if plan.identify else None
         execution = execute.execute(
             plan.notebook.node,
             plan.kernel,
@@ -82,6 +84,9 @@ def run(plan: Plan, say: Say) -> Run:
             started=background.start,
         )
         found, about_packages = background.result(execution.events)
+        if view is not None:
+            listed = _distributions(execution.events)
+            about_packages += packages.compare_pip_view(view.result(), listed)
         return _gather(plan, execution, found, gpus.result(), about_packages)
 
 
@@ -95,7 +100,7 @@ def _journal() -> Iterator[Path]:
 
 
 def _requests(plan: Plan) -> tuple[MetricRequest, ...]:
-    """Give the recorder each wanted metric with the ordinal of the cell after which it is evaluated."""
+    """Give the recorder each wanted metric with the ordinal of its cell."""
     ran = [
         index
         for index, cell in enumerate(plan.notebook.node.cells)
@@ -157,7 +162,9 @@ def _gather(
     files, paths = data.parse(execution.events, execution.cell_of, data.Places(plan.folder))
     record = Record(
         {
-            notebook.Notebook: notebook.parse(plan.notebook.path.name, cells, order, execution.raised),
+            notebook.Notebook: notebook.parse(
+                plan.notebook.path.name, cells, order, execution.raised
+            ),
             interpreters.Interpreter: interpreters.parse(_event(execution, "interpreter")),
             packages.Packages: found,
             system.System: system.parse(_event(execution, "system")),
@@ -180,14 +187,22 @@ def _metrics(cells: list[Any], execution: Execution) -> metrics.Metrics:
 def _troubles(execution: Execution) -> tuple[Finding, ...]:
     """The recorder's own failures and a journal that broke off, told as what they are."""
     troubles = [
-        warning("recorder.trouble", f"the recorder failed in {e.get('where')}: {e.get('message')}",
-                subject=str(e.get("where")), hint="what it records there may be incomplete")
+        warning(
+            "recorder.trouble",
+            f"the recorder failed in {e.get('where')}: {e.get('message')}",
+            subject=str(e.get("where")),
+            hint="what it records there may be incomplete",
+        )
         for e in execution.events
         if e.get("event") == "trouble"
     ]
     failed = [
-        warning("metrics.failed", f"the metric {e.get('name')} has no value: {e.get('error')}",
-                subject=str(e.get("name")), cell=execution.cell_of.get(e.get("n")))  # type: ignore[arg-type]
+        warning(
+            "metrics.failed",
+            f"the metric {e.get('name')} has no value: {e.get('error')}",
+            subject=str(e.get("name")),
+            cell=execution.cell_of.get(e.get("n", -1)),
+        )
         for e in execution.events
         if e.get("event") == "metric-error"
     ]

@@ -14,8 +14,19 @@ from reprolock.errors import ReprolockError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LEFT_OUT = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".ipynb_checkpoints", ".venv",
-             ".tox", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+_LEFT_OUT = {
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "node_modules",
+    ".ipynb_checkpoints",
+    ".venv",
+    ".tox",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+}
 _DEPTH = ("a", "b")  # folders above the copy, for inputs that lie above the notebook's folder
 
 
@@ -25,7 +36,7 @@ def copy_of(folder: Path, *, inputs: Iterable[Path], outputs: Iterable[Path]) ->
 
     *outputs* are left out: a run must make them anew. Raises ReprolockError where there is no room.
     """
-    inputs, left = list(inputs), {path for path in outputs}
+    inputs, left = list(inputs), set(outputs)
     root = Path(tempfile.mkdtemp(prefix="reprolock-run-")).resolve()
     copy = root.joinpath(*_DEPTH, folder.name or "root")
     try:
@@ -57,7 +68,7 @@ def _skip(folder: Path) -> bool:
 
 
 def _copy_outside(path: Path, folder: Path, copy: Path, root: Path) -> None:
-    """Put a file from outside the folder at the same relative place, where that is in the scratch."""
+    """Put a file at the same relative place, where that is in the scratch folder."""
     target = Path(os.path.normpath(copy / os.path.relpath(path, folder)))
     if target.is_relative_to(root) and not target.exists() and path.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,5 +81,8 @@ def _copy_file(source: Path, target: Path) -> None:
     except PermissionError:
         return  # the run will say so if it needs the file
     except OSError as exc:
-        raise ReprolockError(f"cannot copy {source} to the scratch folder", causes=(str(exc),),
-                             hint="make room, or set TMPDIR to a larger disk") from exc
+        raise ReprolockError(
+            f"cannot copy {source} to the scratch folder",
+            causes=(str(exc),),
+            hint="make room, or set TMPDIR to a larger disk",
+        ) from exc

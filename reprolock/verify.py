@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from reprolock import blame, compare, execute, lock, notebooks, scratch
 from reprolock.digest import sha256_bytes
 from reprolock.errors import LockError, NotebookError, RebuildError, ReprolockError
-from reprolock.facts import FAMILIES, Record, data, hardware, metrics, notebook, packages, randomness
+from reprolock.facts import (
+    FAMILIES,
+    Record,
+    data,
+    hardware,
+    metrics,
+    notebook,
+    packages,
+    randomness,
+)
 from reprolock.facts import interpreter as interpreters
 from reprolock.finding import Finding, Severity, error, note, warning
 from reprolock.judge import Evidence, judge
@@ -22,7 +30,7 @@ from reprolock.result import MetricResult, Result, Step, StepStatus, Tolerance, 
 from reprolock.run import Plan, Run, Say, Wanted, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reprolock.execute import Limits
     from reprolock.lock import Lock
@@ -32,7 +40,12 @@ STEPS = ("read", "source", "data", "rebuild", "execute", "compare", "judge")
 # Where the CPU is of another class, last digits may move; this is far below what any metric means.
 _OTHER_CPU = Tolerance(rel=1e-6, source="default for another class of CPU")
 _EXACT = Tolerance(abs=0.0, source="default")
-_MUST_EQUAL = ("notebook.", "data.content-changed", "randomness.seed-changed", "randomness.newly-unseeded")
+_MUST_EQUAL = (
+    "notebook.",
+    "data.content-changed",
+    "randomness.seed-changed",
+    "randomness.newly-unseeded",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Options:
     """*environment*: None to rebuild, ``current`` or the path of an interpreter to verify in;
     *tolerances* by metric, as the user stated them; *rtol* and *atol* for numbers in outputs and
     for metrics that have no tolerance of their own.
-    """  # noqa: D205, D209
+    """
 
     lock: Path
     limits: Limits
@@ -117,7 +130,12 @@ def _step(state: _State, name: str, *, skip: bool = False) -> Iterator[None]:
     except ReprolockError as exc:
         code, verdict = _meaning(name, exc)
         state.findings.append(
-            error(code, "; ".join([exc.message, *exc.causes]), subject=str(state.options.lock), hint=exc.hint)
+            error(
+                code,
+                "; ".join([exc.message, *exc.causes]),
+                subject=str(state.options.lock),
+                hint=exc.hint,
+            )
         )
         raise _Stop(verdict) from exc
     finally:
@@ -138,9 +156,15 @@ def _read(state: _State) -> Lock:
     locked = lock.read(state.options.lock.absolute())
     if not locked.intact:
         state.findings.append(
-            error("lock.digest-broken", "the lock was changed after it was written: its digest does not hold",
-                  subject=str(state.options.lock), expected=locked.digest, observed=locked.actual,
-                  hint="only [tool.reprolock.policy] may be edited; capture the notebook again"))
+            error(
+                "lock.digest-broken",
+                "the lock was changed after it was written: its digest does not hold",
+                subject=str(state.options.lock),
+                expected=locked.digest,
+                observed=locked.actual,
+                hint="only [tool.reprolock.policy] may be edited; capture the notebook again",
+            )
+        )
         raise _Stop(Verdict.UNVERIFIABLE)
     return locked
 
@@ -154,7 +178,7 @@ def _source(state: _State, locked: Lock) -> NotebookFile:
 
 
 def _beside(locked: Lock, name: str) -> Path:
-    """Return the path of a file that the lock names. Raises LockError where it leaves the folder."""
+    """Return the path of a file that the lock names. Raises LockError if it leaves the folder."""
     if Path(name).name != name or name in ("", ".", ".."):
         raise LockError(f"the lock names {name!r}: wanted a file in the lock's own folder")
     return locked.path.parent / name
@@ -170,11 +194,18 @@ def _reference(state: _State, locked: Lock, source: NotebookFile) -> NotebookFil
     if digests != [cell.outputs_sha256 for cell in facts.cells]:
         same = path == source.path
         state.findings.append(
-            error("notebook.reference-changed",
-                  f"the outputs stored in {path.name} are not those of the recorded run",
-                  subject=path.name,
-                  hint="put the captured file back, or capture again"
-                  + (" (without --inplace the outputs are kept in a file of their own)" if same else "")))
+            error(
+                "notebook.reference-changed",
+                f"the outputs stored in {path.name} are not those of the recorded run",
+                subject=path.name,
+                hint="put the captured file back, or capture again"
+                + (
+                    " (without --inplace the outputs are kept in a file of their own)"
+                    if same
+                    else ""
+                ),
+            )
+        )
         raise _Stop(Verdict.UNVERIFIABLE)
     return replace(reference, node=_copy(reference.node))
 
@@ -237,8 +268,15 @@ def _execute(state: _State, locked: Lock, source: NotebookFile, python: Path, fo
     if failure is not None:
         state.findings += _differences(locked, done)
         state.findings.append(
-            error(f"run.{failure.kind}", failure.message, subject=source.path.name, cell=failure.cell,
-                  cell_id=locked.record[notebook.Notebook].cell_id(failure.cell), hint=failure.hint))
+            error(
+                f"run.{failure.kind}",
+                failure.message,
+                subject=source.path.name,
+                cell=failure.cell,
+                cell_id=locked.record[notebook.Notebook].cell_id(failure.cell),
+                hint=failure.hint,
+            )
+        )
         raise _Stop(Verdict.DID_NOT_RUN)
     return done
 
@@ -289,12 +327,12 @@ def _differences(locked: Lock, done: Run) -> list[Finding]:
 def _compare(
     state: _State, locked: Lock, reference: NotebookFile, done: Run, folder: Path
 ) -> tuple[Evidence, Any]:
-    state.findings += _only_new(state.findings, _differences(locked, done))
+    options = _compare_options(state, locked, folder)
+    differences = _only_new(state.findings, _differences(locked, done))
+    state.findings += [_looked_into(f, locked, done, options) for f in differences]
     unseeded = _unseeded_from(locked.record, done.record)
     results, about_metrics = _metrics(state, locked, done, unseeded)
-    outputs = compare.compare_cells(
-        reference.node.cells, done.execution.node.cells, _compare_options(state, locked, folder)
-    )
+    outputs = compare.compare_cells(reference.node.cells, done.execution.node.cells, options)
     state.findings += [*about_metrics, *(f for cell in outputs.cells for f in cell.findings)]
     state.findings += _normalised(outputs)
     if unseeded is not None:
@@ -306,8 +344,11 @@ def _compare(
         inexact=tuple(c.index for c in outputs.having(compare.CellStatus.WITHIN)),
         excused=tuple(c.index for c in outputs.excused),
         unseeded_from=unseeded,
-        must_equal=sum(f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings),
-        files_inexact=any(f.code == "data.output-differs" for f in state.findings),
+        must_equal=sum(
+            f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings
+        ),
+        files_differ=any(f.code == "data.output-differs" for f in state.findings),
+        files_inexact=any(f.code == "data.output-bytes-differ" for f in state.findings),
     )
     return evidence, outputs
 
@@ -318,14 +359,49 @@ def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
     return [f for f in found if (f.code, f.subject) not in seen]
 
 
+def _looked_into(
+    finding: Finding, locked: Lock, done: Run, options: compare.CompareOptions
+) -> Finding:
+    """Weigh a written file with other bytes by its content, where both are there to be read."""
+    if finding.code != "data.output-bytes-differ":
+        return finding
+    old, new = _contents(finding, locked, done)
+    outcome = compare.compare_written(old, new, options) if old is not None else None
+    if outcome is None or outcome.degree is compare.Degree.WITHIN:
+        return finding
+    if outcome.degree is compare.Degree.DIFFERENT:
+        message = f"{finding.subject}, written by cell {finding.cell}: {outcome.message}"
+        return replace(
+            finding, code="data.output-differs", severity=Severity.ERROR, message=message
+        )
+    message = f"{finding.subject} is the same but for {', '.join(sorted(outcome.normalisers))}"
+    return replace(finding, code="data.output-normalised", severity=Severity.NOTE, message=message)
+
+
+def _contents(finding: Finding, locked: Lock, done: Run) -> tuple[bytes | None, bytes]:
+    """Return what the recorded run wrote, where it still lies beside the notebook, and the new."""
+    name = str(finding.subject)
+    new = Path(done.paths[name]).read_bytes()
+    path = data.Places(locked.path.parent).path(name)
+    try:
+        old = path.read_bytes() if path else b""
+    except OSError:
+        return None, new
+    return (old if f"sha256:{sha256_bytes(old)}" == finding.expected else None), new
+
+
 def _normalised(outputs: Any) -> list[Finding]:
     acted: dict[str, list[int]] = {}
     for cell in outputs.cells:
         for name in cell.normalisers:
             acted.setdefault(name, []).append(cell.index)
     return [
-        note("outputs.normalised", f"the normaliser {name} acted in {_cells(cells)}", subject=name,
-             observed=cells)
+        note(
+            "outputs.normalised",
+            f"the normaliser {name} acted in {_cells(cells)}",
+            subject=name,
+            observed=cells,
+        )
         for name, cells in sorted(acted.items())
     ]
 
@@ -347,10 +423,16 @@ def _metrics(
     unknown = sorted(set(state.options.tolerances) - {m.name for m in expected.metrics})
     if unknown:
         state.findings.append(
-            warning("metrics.unknown-tolerance", f"no metric is called {', '.join(unknown)}",
-                    hint="the lock has: " + (", ".join(m.name for m in expected.metrics) or "none")))
+            warning(
+                "metrics.unknown-tolerance",
+                f"no metric is called {', '.join(unknown)}",
+                hint="the lock has: " + (", ".join(m.name for m in expected.metrics) or "none"),
+            )
+        )
     lucky = frozenset(
-        m.name for m in expected.metrics if unseeded is not None and (m.cell is None or m.cell >= unseeded)
+        m.name
+        for m in expected.metrics
+        if unseeded is not None and (m.cell is None or m.cell >= unseeded)
     )
     return metrics.compare(expected, observed, stated, _default(state, locked, done), lucky)
 
@@ -376,15 +458,20 @@ def _compare_options(state: _State, locked: Lock, folder: Path) -> compare.Compa
 
 def _undecided(evidence: Evidence) -> Finding:
     if evidence.unseeded_from is None:
-        return warning("outputs.nothing-compared", "the recorded run left no output and no metric to compare",
-                       hint="name a metric: reprolock capture --metric NAME=EXPRESSION")
+        return warning(
+            "outputs.nothing-compared",
+            "the recorded run left no output and no metric to compare",
+            hint="name a metric: reprolock capture --metric NAME=EXPRESSION",
+        )
     names = [m.name for m in evidence.metrics if m.status.value == "undecided"]
     what = f"the metric {', '.join(names)}" if names else "what differs"
-    return warning("randomness.undecided",
-                   f"{what} follows from random numbers drawn without a seed (cell {evidence.unseeded_from}), "
-                   "and no tolerance says how far it may move",
-                   cell=evidence.unseeded_from,
-                   hint="seed the stream and capture again, or state --tolerance NAME=VALUE")
+    return warning(
+        "randomness.undecided",
+        f"{what} follows from random numbers drawn without a seed (cell {evidence.unseeded_from}), "
+        "and no tolerance says how far it may move",
+        cell=evidence.unseeded_from,
+        hint="seed the stream and capture again, or state --tolerance NAME=VALUE",
+    )
 
 
 def _result(
@@ -414,7 +501,9 @@ def _with_ids(state: _State) -> Iterator[Finding]:
     """Add the cell's id to each finding that names a cell."""
     facts = state.locked.record[notebook.Notebook] if state.locked else None
     for finding in state.findings:
-        known = facts.cell_id(finding.cell) if facts and finding.cell_id is None else finding.cell_id
+        known = (
+            facts.cell_id(finding.cell) if facts and finding.cell_id is None else finding.cell_id
+        )
         yield replace(finding, cell_id=known)
 
 
@@ -436,7 +525,11 @@ def _notebook_json(state: _State) -> dict[str, Any] | None:
 def _environment_json(state: _State) -> dict[str, Any] | None:
     made = state.environment
     if made is not None:
-        return {"path": str(made.root), "cached": made.cached, "substitutions": list(made.substitutions)}
+        return {
+            "path": str(made.root),
+            "cached": made.cached,
+            "substitutions": list(made.substitutions),
+        }
     if state.options.environment is not None:
         return {"path": state.options.environment, "cached": False, "substitutions": []}
     return None

@@ -25,8 +25,10 @@ TQDM = (
 )
 TIMEIT = (
     "1.23 ms ± 45.6 µs per loop (mean ± std. dev. of 7 runs, 1,000 loops each)",
-    "The slowest run took 4.97 times longer than the fastest. This could mean that an\n"
-    "123 µs ± 4.6 µs per loop (mean ± std. dev. of 7 runs, 10,000 loops each)",
+    (
+        "The slowest run took 4.97 times longer than the fastest. It may be cached.\n"
+        "123 µs ± 4.6 µs per loop (mean ± std. dev. of 7 runs, 10,000 loops each)"
+    ),
 )
 FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
 
@@ -40,13 +42,29 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
         ("progress-bars", "10%\r20%\r100%", "50%\r100%"),
         ("progress-bars", "10%\x08\x08\x08100%", "100%"),
         ("progress-bars", "a\r\nb", "a\nb"),
-        ("progress-bars", "━━━ 1.2/3.4 MB 12.3 MB/s eta 0:00:00", "━━━ 1.2/3.4 MB 9.1 MB/s eta 0:00:00"),
+        (
+            "progress-bars",
+            "━━━ 1.2/3.4 MB 12.3 MB/s eta 0:00:00",
+            "━━━ 1.2/3.4 MB 9.1 MB/s eta 0:00:00",
+        ),
         ("temporary-paths", "/tmp/ipykernel_12/345.py:3: W", "/tmp/ipykernel_9/678.py:3: W"),
         ("temporary-paths", "saved /tmp/tmpab12cd_4/m.pt", "saved /tmp/tmpzz99cd_4/m.pt"),
         ("temporary-paths", "<ipython-input-3-0a1b2c3d4e5f>", "<ipython-input-9-1a1b2c3d4e5f>"),
-        ("memory-addresses", "<__main__.A object at 0x7f3c2a1b4d60>", "<__main__.A object at 0x55d0c0ffee00>"),
-        ("memory-addresses", "<function <lambda> at 0x7f3c2a1b4d60>", "<function <lambda> at 0x7f3c2a1b4d70>"),
-        ("memory-addresses", "<Future at 0x7f3c2a1b4d60 state=done>", "<Future at 0x7f3c2a1b4d70 state=done>"),
+        (
+            "memory-addresses",
+            "<__main__.A object at 0x7f3c2a1b4d60>",
+            "<__main__.A object at 0x55d0c0ffee00>",
+        ),
+        (
+            "memory-addresses",
+            "<function <lambda> at 0x7f3c2a1b4d60>",
+            "<function <lambda> at 0x7f3c2a1b4d70>",
+        ),
+        (
+            "memory-addresses",
+            "<Future at 0x7f3c2a1b4d60 state=done>",
+            "<Future at 0x7f3c2a1b4d70 state=done>",
+        ),
         ("object-ids", "<Var id=140234567890123>", "<Var id=140234567890999>"),
         (
             "magic-timings",
@@ -54,29 +72,57 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
             "CPU times: user 2 s, sys: 10 µs, total: 2 s\nWall time: 1min 3s",
         ),
         ("magic-timings", *TIMEIT),
-        ("magic-timings", "1000 loops, best of 5: 234 µs per loop", "100 loops, best of 5: 2.4 ms per loop"),
-        ("tool-durations", "[CV] END .......C=1; total time=   0.1s", "[CV] END .....C=1; total time=   1.1min"),
+        (
+            "magic-timings",
+            "1000 loops, best of 5: 234 µs per loop",
+            "100 loops, best of 5: 2.4 ms per loop",
+        ),
+        (
+            "tool-durations",
+            "[CV] END .......C=1; total time=   0.1s",
+            "[CV] END .....C=1; total time=   1.1min",
+        ),
         (
             "tool-durations",
             "10/10 ━━━━ 3s 12ms/step - accuracy: 0.9",
             "10/10 ━━━━ 13s 2ms/step - accuracy: 0.9",
         ),
-        ("tool-durations", "10/10 - 3s - loss: 0.5 - 3s/epoch - 300ms/step", "10/10 - 1s - loss: 0.5 - 1s/epoch - 90ms/step"),
         (
             "tool-durations",
+            "10/10 - 3s - loss: 0.5 - 3s/epoch - 300ms/step",
+            "10/10 - 1s - loss: 0.5 - 1s/epoch - 90ms/step",
+        ),
+        (
+            "labelled-durations",
             "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    0.0s finished",
             "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    1.2min finished",
         ),
-        ("tool-durations", "0:\tlearn: 0.6\ttotal: 47ms\tremaining: 4.7s", "0:\tlearn: 0.6\ttotal: 4ms\tremaining: 1m 2s"),
+        (
+            "tool-durations",
+            "0:\tlearn: 0.6\ttotal: 47ms\tremaining: 4.7s",
+            "0:\tlearn: 0.6\ttotal: 4ms\tremaining: 1m 2s",
+        ),
         ("labelled-durations", "Elapsed: 3.21 s", "Elapsed: 4 s"),
         ("labelled-durations", "took 3.2 seconds", "took 1 min 2 s"),
         ("labelled-durations", "Training time: 12.3s", "Training time: 11.9s"),
         ("labelled-durations", "Time taken = 0:00:03.25", "Time taken = 0:00:04.5"),
         ("labelled-durations", "--- 3.2 seconds ---", "--- 4.2 seconds ---"),
         ("labelled-durations", "Finished in 3.2 sec", "Finished in 4.2 sec"),
-        ("log-timestamps", "2024-01-02 03:04:05,678 - INFO - go", "2025-01-02 03:04:06,678 - INFO - go"),
-        ("log-timestamps", "[I 2024-01-02 03:04:05,678] Trial 0", "[I 2024-01-02 03:04:06,678] Trial 0"),
-        ("log-timestamps", "2024-01-02 03:04:05.6: I tensorflow/x.cc:2]", "2024-01-02 03:04:06.6: I tensorflow/x.cc:2]"),
+        (
+            "log-timestamps",
+            "2024-01-02 03:04:05,678 - INFO - go",
+            "2025-01-02 03:04:06,678 - INFO - go",
+        ),
+        (
+            "log-timestamps",
+            "[I 2024-01-02 03:04:05,678] Trial 0",
+            "[I 2024-01-02 03:04:06,678] Trial 0",
+        ),
+        (
+            "log-timestamps",
+            "2024-01-02 03:04:05.6: I tensorflow/x.cc:2]",
+            "2024-01-02 03:04:06.6: I tensorflow/x.cc:2]",
+        ),
         ("log-timestamps", "[03:04:05] WARNING: /a.cc:3", "[03:04:06] WARNING: /a.cc:3"),
         ("process-ids", FORK % 12, FORK % 99),
         ("trailing-whitespace", "a  \nb\n\n", "a\nb"),
@@ -180,11 +226,28 @@ def test_tolerances_must_make_sense(value):
 
 number = st.from_regex(r"-?[0-9]{1,6}(\.[0-9]{1,6})?(e[-+][0-9]{2})?", fullmatch=True)
 word = st.sampled_from(
-    ["", "loss", "accuracy:", "x =", "[", "(", "at", "step", "id", "<", "n,", "100%|", "\x1b[1m", "\n", "/", "v"]
+    [
+        "",
+        "loss",
+        "accuracy:",
+        "x =",
+        "[",
+        "(",
+        "at",
+        "step",
+        "id",
+        "<",
+        "n,",
+        "100%|",
+        "\x1b[1m",
+        "\n",
+        "/",
+        "v",
+    ]
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(word, number), min_size=1, max_size=6), st.data())
 def test_a_changed_digit_is_never_equal(parts, data):
     pieces = [piece for w, n in parts for piece in (f"{w} ", n, " ")]
@@ -208,12 +271,12 @@ def test_any_text_is_compared_and_equal_only_to_itself_normalised(one, other):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda end: "".join(f"line {i} loss {i / 7:.4f}\n" for i in range(700_000)) + end,
-        lambda end: "1" * 10_000_000 + end,
-        lambda end: " " * 10_000_000 + end,
-        lambda end: "".join(f"\r{i}%" for i in range(1_000_000)) + end,
-        lambda end: "<" * 10_000_000 + end,
-        lambda end: ("1 " * 5_000_000) + end,
+        lambda end: "".join(f"line {i} loss {i / 7:.4f}\n" for i in range(300_000)) + end,
+        lambda end: "1" * 5_000_000 + end,
+        lambda end: " " * 5_000_000 + end,
+        lambda end: "".join(f"\r{i}%" for i in range(300_000)) + end,
+        lambda end: "<" * 5_000_000 + end,
+        lambda end: ("1 " * 2_500_000) + end,
     ],
     ids=["lines", "digits", "spaces", "returns", "brackets", "numbers"],
 )

@@ -37,19 +37,21 @@ class TestData:
 
     def test_written_then_read_is_an_output(self, tmp_path):
         (tmp_path / "f").write_text("x")
-        facts, _ = parse([event(tmp_path / "f", "write"), event(tmp_path / "f", "read", n=1)], tmp_path)
+        facts, _ = parse(
+            [event(tmp_path / "f", "write"), event(tmp_path / "f", "read", n=1)], tmp_path
+        )
         assert [f.role for f in facts.files] == ["output"]
 
     def test_an_input_that_the_run_changes_is_told(self, tmp_path):
         (tmp_path / "f").write_text("old")
         before = event(tmp_path / "f")
         (tmp_path / "f").write_text("newer")
-        facts, _ = parse([before, event(tmp_path / "f", "append", n=1)], tmp_path)
+        facts, _ = parse([before, event(tmp_path / "f", "append", n=1, existed=True)], tmp_path)
         assert (facts.files[0].role, facts.files[0].overwritten) == ("input", True)
 
     def test_appending_to_a_file_that_was_there_reads_it(self, tmp_path):
         (tmp_path / "log").write_text("old")
-        facts, _ = parse([event(tmp_path / "log", "append")], tmp_path)
+        facts, _ = parse([event(tmp_path / "log", "append", existed=True)], tmp_path)
         assert facts.files[0].role == "input"
 
     def test_deleted_input_is_kept_and_deleted_output_is_not(self, tmp_path):
@@ -100,25 +102,30 @@ class TestData:
         (tmp_path / "f").write_text("x")
         facts, _ = parse([event(tmp_path / "f")], tmp_path)
         assert data.from_toml(data.to_toml(facts)) == facts
-        with pytest.raises(LockError, match="files.*`role`"):
+        with pytest.raises(LockError, match=r"files.*`role`"):
             data.from_toml({"files": [{"name": "x"}]})
         with pytest.raises(LockError, match="wanted a string, found 3"):
             data.from_toml({"files": [{"name": 3, "role": "input"}]})
 
 
 class TestRandomness:
-    EVENTS = [
+    EVENTS = (
         {"event": "interpreter", "environ": {"PYTHONHASHSEED": "42"}},
         {"event": "seed", "n": 0, "stream": "numpy", "seed": 7},
         {"event": "draw", "n": 1, "stream": "random", "seeded": False},
         {"event": "seed", "n": 1, "stream": "random", "seed": 2**80},
-    ]
+    )
 
     def test_seeds_draws_and_cells(self):
         facts = randomness.parse(self.EVENTS, {0: 1, 1: 4})
         assert facts.hash_seed == "42"
         numpy, stdlib = facts.streams
-        assert (numpy.library, numpy.seed, numpy.seeded_in, numpy.unseeded_in) == ("numpy", 7, 1, None)
+        assert (numpy.library, numpy.seed, numpy.seeded_in, numpy.unseeded_in) == (
+            "numpy",
+            7,
+            1,
+            None,
+        )
         assert (stdlib.library, stdlib.seed, stdlib.unseeded_in) == ("random", str(2**80), 4)
         assert facts.first_unseeded == 4
         assert randomness.from_toml(randomness.to_toml(facts)) == facts
@@ -128,7 +135,10 @@ class TestRandomness:
         new = randomness.parse([{"event": "seed", "n": 0, "stream": "numpy", "seed": 8}], {0: 1})
         (finding,) = randomness.compare(old, new)
         assert (finding.code, finding.subject, finding.expected, finding.observed) == (
-            "randomness.seed-changed", "numpy", 7, 8,
+            "randomness.seed-changed",
+            "numpy",
+            7,
+            8,
         )
         drawn = randomness.parse([{"event": "draw", "n": 0, "stream": "torch"}], {0: 1})
         assert [f.code for f in randomness.compare(randomness.Randomness(), drawn)] == [
@@ -178,8 +188,12 @@ class Nvml:
 
 class TestHardware:
     EVENT = {
-        "cpu": {"model": "AMD EPYC", "vendor": "AuthenticAMD", "cores_logical": 2,
-                "flags": ["avx2", "fma", "mmx"]},
+        "cpu": {
+            "model": "AMD EPYC",
+            "vendor": "AuthenticAMD",
+            "cores_logical": 2,
+            "flags": ["avx2", "fma", "mmx"],
+        },
         "memory_bytes": 25 << 30,
         "torch": {"version": "2.13.0", "cuda": None, "devices": []},
     }
@@ -209,7 +223,9 @@ class TestHardware:
 
     def test_another_class_of_cpu_is_a_warning_that_names_what_is_lacking(self):
         old = hardware.parse(self.EVENT, hardware.Gpus())
-        new = hardware.parse({**self.EVENT, "cpu": {**self.EVENT["cpu"], "flags": ["fma"]}}, hardware.Gpus())
+        new = hardware.parse(
+            {**self.EVENT, "cpu": {**self.EVENT["cpu"], "flags": ["fma"]}}, hardware.Gpus()
+        )
         (finding,) = hardware.compare(old, new)
         assert finding.code == "hardware.cpu-class-changed"
         assert "lacks avx2" in finding.message
@@ -220,8 +236,13 @@ class TestSystem:
     def test_libraries_are_hashed_here_and_paths_stay_out(self, tmp_path):
         library = tmp_path / "libgomp.so.1"
         library.write_bytes(b"one")
-        source = {"os": {"id": "debian", "version_id": "12"}, "machine": "x86_64", "libc": ["glibc", "2.36"],
-                  "libraries": [str(library), str(tmp_path / "gone.so")], "platform_signs": {"colab": True}}
+        source = {
+            "os": {"id": "debian", "version_id": "12"},
+            "machine": "x86_64",
+            "libc": ["glibc", "2.36"],
+            "libraries": [str(library), str(tmp_path / "gone.so")],
+            "platform_signs": {"colab": True},
+        }
         old = system.parse(source)
         assert (old.platform, old.libc) == ("colab", "glibc 2.36")
         assert str(tmp_path) not in repr(system.to_toml(old))

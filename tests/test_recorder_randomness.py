@@ -125,7 +125,7 @@ def test_loading_libraries_is_no_draw(folder):
     assert told(recorded) == []
 
 
-def test_what_raises_in_a_seed_looks_as_without_us(folder):
+def test_a_seed_that_raises_is_no_seed_and_its_traceback_reads_no_data(folder):
     recorded = record(folder, "import numpy as np\nnp.random.seed(-1)")
     assert recorded.replies[0].error == "ValueError"
     assert told(recorded) == []

@@ -49,7 +49,9 @@ def first_divergence(
 
 
 def causes(
-    findings: Iterable[Finding], divergence: dict[str, Any] | None, imported: frozenset[str] = frozenset()
+    findings: Iterable[Finding],
+    divergence: dict[str, Any] | None,
+    imported: frozenset[str] = frozenset(),
 ) -> tuple[Cause, ...]:
     """Rank what can have caused the divergence.
 
@@ -68,6 +70,12 @@ def causes(
     for finding in likely:
         if (finding.family, finding.subject) not in seen:
             seen.add((finding.family, finding.subject))
-            ranked.append(Cause(finding.family, finding.subject or finding.family, len(ranked) + 1,
-                                finding.message))
+            ranked.append(
+                Cause(
+                    finding.family,
+                    finding.subject or finding.family,
+                    len(ranked) + 1,
+                    finding.message,
+                )
+            )
     return tuple(ranked)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from reprolock.errors import ReprolockError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "capture": "Run a notebook, record the run, write its lock.",
@@ -36,7 +39,9 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 @click.version_option(package_name="reprolock", message="%(prog)s %(version)s")
 def cli() -> None:
     """Capture a notebook run in one lock, rebuild its environment elsewhere, and
@@ -45,10 +50,10 @@ def cli() -> None:
     \b
     reprolock capture train.ipynb
     reprolock verify pylock.train.toml
-    """  # noqa: D205, D301
+    """  # noqa: D301
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  one for each end
     """Run the command line and return its exit code; no error leaves as a traceback."""
     try:
         code = cli.main(args=arguments, prog_name="reprolock", standalone_mode=False)

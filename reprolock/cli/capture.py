@@ -14,8 +14,13 @@ from reprolock.cli.ui import Ui, common
 @click.argument("notebook", type=click.Path(path_type=Path))
 @click.option("--python", type=click.Path(path_type=Path), help="Run it with this interpreter.")
 @click.option("--kernel", metavar="NAME", help="Run it with this kernelspec.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME=EXPR[@K]",
-              help="Record a Python expression, evaluated at the end or after cell K. Repeatable.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME=EXPR[@K]",
+    help="Record a Python expression, evaluated at the end or after cell K. Repeatable.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the lock here.")
 @click.option("--inplace", is_flag=True, help="Store the outputs of this run in the notebook.")
 @options.allow_errors
@@ -23,7 +28,7 @@ from reprolock.cli.ui import Ui, common
 @options.max_output
 @options.offline
 @common
-def command(  # noqa: PLR0913
+def command(
     ui: Ui,
     *,
     notebook: Path,
@@ -42,7 +47,7 @@ def command(  # noqa: PLR0913
 
     \b
     reprolock capture train.ipynb --metric 'auc=roc_auc' --python .venv/bin/python
-    """  # noqa: D205, D301
+    """  # noqa: D301
     from reprolock.capture import Options, capture
     from reprolock.execute import Limits
     from reprolock.facts.metrics import parse_request

@@ -19,7 +19,7 @@ def command(ui: Ui, *, first: Path, second: Path) -> int:
 
     \b
     reprolock diff old/pylock.train.toml new/pylock.train.toml
-    """  # noqa: D205, D301
+    """  # noqa: D301
     from reprolock.inspect import diff
     from reprolock.report import console
 

@@ -12,8 +12,13 @@ from reprolock.cli.ui import Ui, common
 
 @click.command("rebuild", short_help="Make the environment of a lock and print its path.")
 @click.argument("lock", type=click.Path(path_type=Path))
-@click.option("--leave-out", "leave_out", multiple=True, metavar="PACKAGE",
-              help="Rebuild without a package that the lock could not pin. Repeatable.")
+@click.option(
+    "--leave-out",
+    "leave_out",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Rebuild without a package that the lock could not pin. Repeatable.",
+)
 @options.offline
 @common
 def command(ui: Ui, *, lock: Path, leave_out: tuple[str, ...], offline: bool) -> int:
@@ -22,7 +27,7 @@ def command(ui: Ui, *, lock: Path, leave_out: tuple[str, ...], offline: bool) ->
 
     \b
     $(reprolock rebuild pylock.train.toml)/bin/python -V
-    """  # noqa: D205, D301
+    """  # noqa: D301
     from reprolock.rebuilt import from_lock
     from reprolock.report import console
 

@@ -18,7 +18,7 @@ def command(ui: Ui, *, lock: Path) -> int:
 
     \b
     reprolock show pylock.train.toml --verbose
-    """  # noqa: D205, D301
+    """  # noqa: D301
     from reprolock.inspect import show
     from reprolock.report import console
 

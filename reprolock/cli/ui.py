@@ -1,4 +1,4 @@
-"""What people see: progress on standard error, results on standard output. The only user of rich."""
+"""What people see: progress on stderr, results on stdout. The only user of rich."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Ui:
     color: bool
 
     def finish(self, result: Result, lines: Callable[[dict[str, Any], bool], list[Line]]) -> int:
-        """Print *result* as JSON or as the *lines* made from that JSON, and return its exit code."""
+        """Print *result* as JSON or as *lines* made from it, and return its exit code."""
         content = result.to_json()
         if self.json:
             click.echo(json.dumps(content, indent=2, allow_nan=False, default=str))
@@ -49,7 +49,7 @@ class Ui:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Give a function that shows ``(what, done, total)``: live on a terminal, else a line a step."""
+        """Give what shows ``(what, done, total)``: live on a terminal, else a line a step."""
         if self.quiet or (self.json and not sys.stderr.isatty()):
             yield lambda _what, _done, _total: None
         elif sys.stderr.isatty() and not os.environ.get("CI"):
@@ -59,8 +59,12 @@ class Ui:
             yield _plain
 
 
-_LABELS = {"cell": "running cells", "package": "identifying packages", "install": "installing packages",
-           "check": "checking files"}
+_LABELS = {
+    "cell": "running cells",
+    "package": "identifying packages",
+    "install": "installing packages",
+    "check": "checking files",
+}
 
 
 def _plain(what: str, done: int, total: int) -> None:
@@ -76,14 +80,20 @@ def _live(color: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, no_color=not color)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-               TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
         def say(what: str, done: int, total: int) -> None:
             if what.startswith("step:"):
-                progress.console.print(f"[{done + 1}/{total}] {what[5:]}", markup=False, highlight=False)
+                progress.console.print(
+                    f"[{done + 1}/{total}] {what[5:]}", markup=False, highlight=False
+                )
                 return
             label = _LABELS.get(what, what)
             if label not in tasks:

@@ -12,20 +12,33 @@ from reprolock.cli.ui import Ui, common
 
 @click.command("verify", short_help="Rebuild, re-execute, compare, judge.")
 @click.argument("lock", type=click.Path(path_type=Path))
-@click.option("--environment", metavar="current|PYTHON",
-              help="Skip the rebuild and verify in reprolock's own or another interpreter.")
-@click.option("--tolerance", "tolerances", multiple=True, metavar="NAME=VALUE",
-              help="How far a metric may move: 0.005 or 1%. Repeatable.")
+@click.option(
+    "--environment",
+    metavar="current|PYTHON",
+    help="Skip the rebuild and verify in reprolock's own or another interpreter.",
+)
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="How far a metric may move: 0.005 or 1%. Repeatable.",
+)
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance for all numbers.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for all numbers.")
-@click.option("--leave-out", "leave_out", multiple=True, metavar="PACKAGE",
-              help="Rebuild without a package that the lock could not pin. Repeatable.")
+@click.option(
+    "--leave-out",
+    "leave_out",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Rebuild without a package that the lock could not pin. Repeatable.",
+)
 @options.allow_errors
 @options.timeout
 @options.max_output
 @options.offline
 @common
-def command(  # noqa: PLR0913
+def command(
     ui: Ui,
     *,
     lock: Path,
@@ -45,7 +58,7 @@ def command(  # noqa: PLR0913
 
     \b
     reprolock verify pylock.train.toml --tolerance accuracy=0.005
-    """  # noqa: D205, D301
+    """  # noqa: D301
     from reprolock.execute import Limits
     from reprolock.facts.metrics import parse_tolerance
     from reprolock.report import console

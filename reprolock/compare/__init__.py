@@ -5,15 +5,21 @@ from reprolock.compare.model import (
     CellComparison,
     CellStatus,
     CompareOptions,
+    Degree,
+    Outcome,
     OutputComparison,
 )
 from reprolock.compare.text import NORMALISER_NAMES
+from reprolock.compare.written import compare_written
 
 __all__ = [
     "NORMALISER_NAMES",
     "CellComparison",
     "CellStatus",
     "CompareOptions",
+    "Degree",
+    "Outcome",
     "OutputComparison",
     "compare_cells",
+    "compare_written",
 ]

@@ -13,16 +13,21 @@ _LONGEST = 400  # digits; longer than any number that is meant as one
 _CONTEXT = decimal.Context(prec=2 * _LONGEST, traps=[])
 
 _NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|NaN|inf|Inf|Infinity)"
+_EXPONENT = r"(?:[eE][-+]?\d+)?"
 _TOKEN = re.compile(
+    # One character first, which the engine can search quickly; the dots below stand for it.
+    r"([-+.\dnNiI]"
     # Part of a word, path, hexadecimal, power or address: text.
-    r"(?<![\w.\\/^@])"
+    r"(?<![\w.\\/^@].)"
     # Part of a date, time, range, complex number, or of a name such as utf-8: text.
-    r"(?<![\d][-:+])(?<![A-Za-z]-)"
+    r"(?<!\d[-:+].)(?<![A-Za-z]-.)"
     # Versions: text.
-    r"(?<!==)(?<!ersion )(?<!ersion: )"
+    r"(?<!==.)(?<!ersion .)(?<!ersion: .)"
     # `1,234` is one number or two; nobody can tell, so it is text.
-    r"(?!(?<=\d,)\d{3}(?!\d))"
-    rf"({_NUMBER})"
+    r"(?!(?<=\d,\d)\d\d(?!\d))"
+    rf"(?:(?<=\d)\d*(?:\.\d*)?{_EXPONENT}|(?<=\.)\d+{_EXPONENT}"
+    rf"|(?<=[-+])(?:\d+(?:\.\d*)?|\.\d+){_EXPONENT}"
+    r"|(?<=[-+])(?:nan|NaN|[iI]nf(?:inity)?)|(?<=n)an|(?<=N)aN|(?<=[iI])nf(?:inity)?))"
     r"(?![\w\\/^@])(?!\.\w)(?![-:+]\d)(?!,\d{3}(?!\d))",
 )
 WHOLE = re.compile(rf"\s*({_NUMBER})\s*\Z")

@@ -19,6 +19,8 @@ from reprolock.compare.text import compare_text
 if TYPE_CHECKING:
     from reprolock.compare.model import CompareOptions
 
+_LONGEST_PATH = 200
+
 # Always drawn at random by the library that writes them.
 _RANDOM_KEYS = frozenset({"model_id", "uid"})
 # Random only where the value looks so.
@@ -64,7 +66,7 @@ class _Walk:
             if self.options.allows("json-ids") and _random(key, one[key], other[key]):
                 self.names.add("json-ids")
             else:
-                self.stack.append((f"{path}.{key}", one[key], other[key]))
+                self.stack.append((_below(path, f".{key}"), one[key], other[key]))
 
     def _lists(self, path: str, one: list[Any], other: list[Any]) -> None:
         if len(one) != len(other):
@@ -72,7 +74,7 @@ class _Walk:
             self._take(different("outputs.text-differs", said, len(one), len(other)))
             return
         pairs = zip(range(len(one) - 1, -1, -1), reversed(one), reversed(other), strict=True)
-        self.stack.extend((f"{path}[{i}]", a, b) for i, a, b in pairs)
+        self.stack.extend((_below(path, f"[{i}]"), a, b) for i, a, b in pairs)
 
     def _leaves(self, path: str, one: Any, other: Any) -> None:
         outcome = _leaf(path, one, other, self.options)
@@ -95,6 +97,11 @@ class _Walk:
         return worst.plus(self.names)
 
 
+def _below(path: str, step: str) -> str:
+    """Return the path of a child; a path that got long stays as it is."""
+    return path + excerpt(step) if len(path) < _LONGEST_PATH else path
+
+
 def _same(one: Any, other: Any) -> bool:
     """Whether two values are the same as written: 1, 1.0 and true are three values."""
     try:
@@ -108,7 +115,8 @@ def _number(value: Any) -> bool:
 
 
 def _random(key: str, one: Any, other: Any) -> bool:
-    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+    # Strings only: to compare nested values here would recurse into them.
+    if not (isinstance(one, str) and isinstance(other, str)) or one == other:
         return False
     if key in _RANDOM_KEYS:
         return True

@@ -287,11 +287,10 @@ NORMALISERS: tuple[Normaliser, ...] = (
     ),
     Normaliser(
         "tool-durations",
-        ("[cv", "[parallel", "\tlearn: ", "overhead of testing"),
+        ("[cv", "\tlearn: ", "overhead of testing"),
         _sub(
-            # scikit-learn and joblib; the padding dots of [CV] follow the length of the time.
+            # scikit-learn; the padding dots of [CV] follow the length of the time.
             (rf"^(\[CV[^\n]*?\] END )\.*([^\n]*? ?(?:total )?time=)\s*{_DURATION}", rf"\1\2{_T}"),
-            (rf"^(\[Parallel[^\n]*\| elapsed:\s*){_DURATION}", rf"\1{_T}"),
             (rf"(\tlearn: [^\n]*\ttotal: ){_DURATION}\tremaining: {_DURATION}", rf"\1{_T}"),
             (rf"(overhead of testing was ){_DURATION}", rf"\1{_T}"),
         ),

@@ -29,4 +29,16 @@ FAMILIES: tuple[Family, ...] = (
     Family("metrics", metrics.Metrics, metrics),
 )
 
-__all__ = ["FAMILIES", "Family", "Record"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Record",
+    "data",
+    "hardware",
+    "interpreter",
+    "metrics",
+    "notebook",
+    "packages",
+    "randomness",
+    "system",
+]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_file, sha256_text
 from reprolock.facts.reading import may, need, tables, without_none
 from reprolock.finding import Finding, error, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _WHERE = "tool.reprolock.data"
 _UP = 2  # folders above the notebook's that a relative name may climb
@@ -26,7 +28,7 @@ class DataFile:
     """One file. *name* is relative to the notebook's folder, or ``external/DIGEST/NAME`` for a file
     far outside of it; *size* in bytes; *cell* the first that touched it; *problem* says why there
     is no digest; *overwritten* that the run itself changed an input after reading it.
-    """  # noqa: D205, D209
+    """
 
     name: str
     role: str
@@ -53,10 +55,10 @@ class Places:
     folder: Path
 
     def name(self, path: str) -> str:
-        """Return the name of *path*: relative where it lies near, else a digest and the last part."""
-        relative = os.path.relpath(path, self.folder)
-        if relative.split(os.sep).count(os.pardir) <= _UP:
-            return printable(Path(relative).as_posix())
+        """Return the name of *path*: relative if near, else a digest and the last part."""
+        relative = Path(os.path.relpath(path, self.folder))
+        if relative.parts.count(os.pardir) <= _UP:
+            return printable(relative.as_posix())
         return f"external/{sha256_text(path)[:12]}/{printable(os.path.basename(path))}"  # noqa: PTH119
 
     def path(self, name: str) -> Path | None:
@@ -67,7 +69,7 @@ class Places:
 
 
 def printable(text: str) -> str:
-    """Return *text* with bytes that are no UTF-8 written as ``\\xNN``."""
+    r"""Return *text* with bytes that are no UTF-8 written as ``\\xNN``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -99,7 +101,7 @@ def parse(
 
 
 def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list[_Seen]:
-    """Return one entry per path, in the order of first touch; scratch files of the run are left out."""
+    """Return one entry per path, in the order of first touch."""
     seen: dict[str, _Seen] = {}
     for event in events:
         if event.get("event") != "file":
@@ -108,7 +110,7 @@ def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list
         if op == "rename" and event.get("to"):
             _touch(seen, str(event["to"]), OUTPUT, event, cell_of).written = True
         elif op in _WRITES:
-            existed = op in ("append", "update") and bool(event.get("size"))
+            existed = op in ("append", "update") and bool(event.get("existed"))
             _touch(seen, path, INPUT if existed else OUTPUT, event, cell_of).written = True
         elif op in _READS:
             _touch(seen, path, INPUT, event, cell_of)
@@ -116,11 +118,17 @@ def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list
 
 
 def _touch(
-    seen: dict[str, _Seen], path: str, role: str, event: Mapping[str, Any], cell_of: Mapping[int, int]
+    seen: dict[str, _Seen],
+    path: str,
+    role: str,
+    event: Mapping[str, Any],
+    cell_of: Mapping[int, int],
 ) -> _Seen:
     if path not in seen:
-        cell = cell_of.get(event.get("n"))  # type: ignore[arg-type]
-        seen[path] = _Seen(path, role, cell, event.get("size"), event.get("mtime_ns"), written=False)
+        cell = cell_of.get(event.get("n", -1))
+        seen[path] = _Seen(
+            path, role, cell, event.get("size"), event.get("mtime_ns"), written=False
+        )
     return seen[path]
 
 
@@ -137,9 +145,12 @@ def _describe(entry: _Seen, places: Places) -> DataFile | None:
     try:
         digest = sha256_file(Path(entry.path))
     except OSError as exc:
-        return DataFile(name, entry.role, status.st_size, None, entry.cell, exc.strerror or str(exc))
+        return DataFile(
+            name, entry.role, status.st_size, None, entry.cell, exc.strerror or str(exc)
+        )
     changed = entry.role == INPUT and (
-        entry.mtime_ns is not None and (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns)
+        entry.mtime_ns is not None
+        and (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns)
     )
     return DataFile(name, entry.role, status.st_size, digest, entry.cell, overwritten=changed)
 
@@ -193,7 +204,9 @@ def from_toml(table: dict[str, Any]) -> Data:
             )
             for entry in tables(table, "files", _WHERE)
         ),
-        may_have_missed=tuple(str(text) for text in may(table, "may-have-missed", list, _WHERE) or ()),
+        may_have_missed=tuple(
+            str(text) for text in may(table, "may-have-missed", list, _WHERE) or ()
+        ),
     )
 
 
@@ -210,11 +223,17 @@ def check_inputs(facts: Data, places: Places) -> tuple[Finding, ...]:
         except OSError as exc:
             gone = isinstance(exc, FileNotFoundError)
             findings.append(
-                error("data.missing" if gone else "data.unreadable",
-                      f"{file.name} is {'missing' if gone else 'unreadable'}: cell {file.cell} reads it",
-                      subject=file.name, cell=file.cell, expected=f"sha256:{file.sha256}",
-                      observed=exc.strerror,
-                      hint="put the file that was captured back in its place"))
+                error(
+                    "data.missing" if gone else "data.unreadable",
+                    f"{file.name} is {'missing' if gone else 'unreadable'}: "
+                    f"cell {file.cell} reads it",
+                    subject=file.name,
+                    cell=file.cell,
+                    expected=f"sha256:{file.sha256}",
+                    observed=exc.strerror,
+                    hint="put the file that was captured back in its place",
+                )
+            )
             continue
         if found != file.sha256:
             findings.append(changed(file, found))
@@ -222,18 +241,29 @@ def check_inputs(facts: Data, places: Places) -> tuple[Finding, ...]:
 
 
 def _unchecked(file: DataFile, path: Path | None) -> Finding:
-    why = "it lies outside the notebook's folder" if path is None else (
-        file.problem or "the run itself changed it after reading it")
-    return warning("data.not-checked", f"{file.name} could not be checked before the run: {why}",
-                   subject=file.name, cell=file.cell)
+    why = (
+        "it lies outside the notebook's folder"
+        if path is None
+        else (file.problem or "the run itself changed it after reading it")
+    )
+    return warning(
+        "data.not-checked",
+        f"{file.name} could not be checked before the run: {why}",
+        subject=file.name,
+        cell=file.cell,
+    )
 
 
 def changed(file: DataFile, found: str) -> Finding:
-    return error("data.content-changed",
-                 f"{file.name} is not the file that was captured: cell {file.cell} reads it",
-                 subject=file.name, cell=file.cell, expected=f"sha256:{file.sha256}",
-                 observed=f"sha256:{found}",
-                 hint="put the file that was captured back, or capture again if the change is meant")
+    return error(
+        "data.content-changed",
+        f"{file.name} is not the file that was captured: cell {file.cell} reads it",
+        subject=file.name,
+        cell=file.cell,
+        expected=f"sha256:{file.sha256}",
+        observed=f"sha256:{found}",
+        hint="put the file that was captured back, or capture again if the change is meant",
+    )
 
 
 def compare(expected: Data, observed: Data) -> tuple[Finding, ...]:
@@ -244,14 +274,24 @@ def compare(expected: Data, observed: Data) -> tuple[Finding, ...]:
         after = new.pop(file.name, None)
         if after is None:
             findings.append(
-                warning("data.not-touched",
-                        f"{file.name} was {_done(file)} by the recorded run and not by this one",
-                        subject=file.name, cell=file.cell))
+                warning(
+                    "data.not-touched",
+                    f"{file.name} was {_done(file)} by the recorded run and not by this one",
+                    subject=file.name,
+                    cell=file.cell,
+                )
+            )
         elif file.sha256 and after.sha256 and file.sha256 != after.sha256:
-            findings.append(changed(file, after.sha256) if file.role == INPUT else _output(file, after))
+            findings.append(
+                changed(file, after.sha256) if file.role == INPUT else _output(file, after)
+            )
     findings += [
-        warning("data.new-input", f"{file.name} is read by this run and was not by the recorded one",
-                subject=file.name, cell=file.cell)
+        warning(
+            "data.new-input",
+            f"{file.name} is read by this run and was not by the recorded one",
+            subject=file.name,
+            cell=file.cell,
+        )
         for file in new.values()
         if file.role == INPUT
     ]
@@ -263,6 +303,11 @@ def _done(file: DataFile) -> str:
 
 
 def _output(file: DataFile, after: DataFile) -> Finding:
-    return warning("data.output-differs", f"{file.name}, written by cell {file.cell}, has other bytes",
-                   subject=file.name, cell=file.cell, expected=f"sha256:{file.sha256}",
-                   observed=f"sha256:{after.sha256}")
+    return warning(
+        "data.output-bytes-differ",
+        f"{file.name}, written by cell {file.cell}, has other bytes",
+        subject=file.name,
+        cell=file.cell,
+        expected=f"sha256:{file.sha256}",
+        observed=f"sha256:{after.sha256}",
+    )

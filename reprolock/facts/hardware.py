@@ -13,9 +13,26 @@ if TYPE_CHECKING:
 
 _WHERE = "tool.reprolock.hardware"
 # The instruction sets by which OpenBLAS, MKL, oneDNN and NumPy choose their kernels.
-_DISPATCHED = ("sse4_2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512dq", "avx512bw",
-               "avx512vl", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "asimddp", "sve",
-               "sve2", "bf16", "i8mm")
+_DISPATCHED = (
+    "sse4_2",
+    "avx",
+    "f16c",
+    "fma",
+    "avx2",
+    "avx512f",
+    "avx512dq",
+    "avx512bw",
+    "avx512vl",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "asimd",
+    "asimddp",
+    "sve",
+    "sve2",
+    "bf16",
+    "i8mm",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class Gpus:
 class Hardware:
     """*memory* in bytes; *instruction_sets* those by which numerical libraries choose kernels;
     *torch* and *jax* what the libraries said, where the notebook had loaded them.
-    """  # noqa: D205, D209
+    """
 
     cpu: str
     vendor: str | None
@@ -72,7 +89,7 @@ class Nvml(Protocol):
 
 
 def probe_gpus(nvml: Nvml | None = None) -> Gpus:
-    """Ask NVML for the GPUs of this machine. No library, no driver and no GPU all give an empty answer."""
+    """Ask NVML for the GPUs of this machine; without library, driver or GPU there are none."""
     if nvml is None:
         import pynvml as nvml  # type: ignore[no-redef]
     assert nvml is not None  # noqa: S101
@@ -144,7 +161,9 @@ def to_toml(facts: Hardware) -> dict[str, Any]:
     gpus: Any = "none"
     if facts.gpus.devices:
         gpus = [
-            without_none({"name": g.name, "memory": g.memory, "compute-capability": g.compute_capability})
+            without_none(
+                {"name": g.name, "memory": g.memory, "compute-capability": g.compute_capability}
+            )
             for g in facts.gpus.devices
         ]
     return without_none(
@@ -193,23 +212,48 @@ def compare(expected: Hardware, observed: Hardware) -> tuple[Finding, ...]:
     if expected.instruction_sets != observed.instruction_sets or expected.vendor != observed.vendor:
         lost = sorted(set(expected.instruction_sets) - set(observed.instruction_sets))
         findings.append(
-            warning("hardware.cpu-class-changed",
-                    "this CPU is of another class of numerics than the recorded one"
-                    + (f": it lacks {', '.join(lost)}" if lost else ""),
-                    subject="cpu", expected=_cpu_class(expected), observed=_cpu_class(observed),
-                    hint="last digits may differ; state tolerances for the metrics"))
+            warning(
+                "hardware.cpu-class-changed",
+                "this CPU is of another class of numerics than the recorded one"
+                + (f": it lacks {', '.join(lost)}" if lost else ""),
+                subject="cpu",
+                expected=_cpu_class(expected),
+                observed=_cpu_class(observed),
+                hint="last digits may differ; state tolerances for the metrics",
+            )
+        )
     elif expected.cpu != observed.cpu:
-        findings.append(note("hardware.cpu-changed", f"the CPU was {expected.cpu}, here it is {observed.cpu}",
-                             subject="cpu", expected=expected.cpu, observed=observed.cpu))
+        findings.append(
+            note(
+                "hardware.cpu-changed",
+                f"the CPU was {expected.cpu}, here it is {observed.cpu}",
+                subject="cpu",
+                expected=expected.cpu,
+                observed=observed.cpu,
+            )
+        )
     if expected.cores != observed.cores:
-        findings.append(note("hardware.cores-changed",
-                             f"the run saw {expected.cores} cores, this one {observed.cores}; the number "
-                             "of threads can change the last digits of sums",
-                             subject="cores", expected=expected.cores, observed=observed.cores))
+        findings.append(
+            note(
+                "hardware.cores-changed",
+                f"the run saw {expected.cores} cores, this one {observed.cores}; the number "
+                "of threads can change the last digits of sums",
+                subject="cores",
+                expected=expected.cores,
+                observed=observed.cores,
+            )
+        )
     before, after = _gpu_names(expected), _gpu_names(observed)
     if before != after:
-        findings.append(warning("hardware.gpu-changed", f"the GPUs were {before}, here they are {after}",
-                                subject="gpu", expected=before, observed=after))
+        findings.append(
+            warning(
+                "hardware.gpu-changed",
+                f"the GPUs were {before}, here they are {after}",
+                subject="gpu",
+                expected=before,
+                observed=after,
+            )
+        )
     return tuple(findings)
 
 

@@ -504,8 +504,9 @@ _NUMBER = re.compile(
 _HINT = re.compile("|".join(sorted(_METRIC_WORDS)) + r"|r\^2|r²|squared|prob", re.IGNORECASE)
 _WRAPPED = re.compile(r"\b(?:np\.|numpy\.)?(?:float(?:16|32|64)?|tensor|Array)\((?=[-\d.])")
 _CONTROL = re.compile(r"\x1b\[[0-?]{0,32}[ -/]{0,4}[@-~]")
+# Where a line begins with how far the training is: `Epoch 3`, `10/10`, `[Fold 1 of 5]`.
 _PREFIX = re.compile(
-    r"^\W*(?:epoch|step|iter(?:ation)?|batch|fold)\W{0,3}\d+(?:\s*(?:/|of)\s*\d+)?\W*",
+    r"^\W*(?:(?:epoch|step|iter(?:ation)?|batch|fold)\W{0,3}\d+(?:\s*(?:/|of)\s*\d+)?|\d+/\d+)\b\W*",
     re.IGNORECASE,
 )
 _LINK = re.compile(r"\s{0,20}(?:[:=]|->|\bis)\s{0,20}\Z")

@@ -20,7 +20,7 @@ _WHERE = "tool.reprolock.notebook"
 class Cell:
     """One cell. *ran* is its place in the order of execution from 0, None where it did not run;
     *raised* the name of the exception that it ended with.
-    """  # noqa: D205, D209
+    """
 
     index: int
     kind: str

@@ -16,9 +16,9 @@ _WHERE = "tool.reprolock.randomness"
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream of random numbers. *seed* is the first seed given, as text where it was no integer;
+    """One stream of random numbers. *seed* is the first one given, as text where it was no integer;
     *seeded_in* and *unseeded_in* are the cells of the first seeding and of the first unseeded draw.
-    """  # noqa: D205, D209
+    """
 
     library: str
     seed: int | str | None = None
@@ -55,18 +55,25 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> Ra
             hash_seed = (event.get("environ") or {}).get("PYTHONHASHSEED")
         if kind not in ("seed", "draw", "unseeded"):
             continue
-        name, cell = str(event.get("stream")), cell_of.get(event.get("n"))  # type: ignore[arg-type]
+        name, cell = str(event.get("stream")), cell_of.get(event.get("n", -1))
         names.add(name)
         if kind == "seed" and event.get("seed") is not None:
             seeds.setdefault(name, (event["seed"], cell))
         elif kind != "seed" and cell is not None:
             unseeded.setdefault(name, cell)
     streams = tuple(
-        Stream(name, *_seed(seeds.get(name)), unseeded_in=unseeded.get(name)) for name in sorted(names)
+        Stream(name, *_seed(seeds.get(name)), unseeded_in=unseeded.get(name))
+        for name in sorted(names)
     )
     fixed = hash_seed if hash_seed not in (None, "", "random") else None
-    return Randomness(tuple(s for s in streams if s.seeded_in is not None or s.unseeded_in is not None
-                            or s.seed is not None), fixed)
+    return Randomness(
+        tuple(
+            s
+            for s in streams
+            if s.seeded_in is not None or s.unseeded_in is not None or s.seed is not None
+        ),
+        fixed,
+    )
 
 
 def _seed(found: tuple[Any, int | None] | None) -> tuple[int | str | None, int | None]:
@@ -103,9 +110,7 @@ def from_toml(table: dict[str, Any]) -> Randomness:
         streams=tuple(
             Stream(
                 library=need(entry, "library", str, where),
-                seed=need(entry, "seed", str if isinstance(entry["seed"], str) else int, where)
-                if "seed" in entry
-                else None,
+                seed=_read_seed(entry, where),
                 seeded_in=may(entry, "seeded-in", int, where),
                 unseeded_in=may(entry, "unseeded-in", int, where),
             )
@@ -115,13 +120,26 @@ def from_toml(table: dict[str, Any]) -> Randomness:
     )
 
 
+def _read_seed(entry: Mapping[str, Any], where: str) -> int | str | None:
+    if isinstance(entry.get("seed"), str):
+        return may(entry, "seed", str, where)
+    return may(entry, "seed", int, where)
+
+
 def compare(expected: Randomness, observed: Randomness) -> tuple[Finding, ...]:
     old = {s.library: s for s in expected.streams}
     new = {s.library: s for s in observed.streams}
-    findings = [f for name in sorted(old.keys() & new.keys()) for f in _changes(old[name], new[name])]
+    findings = [
+        f for name in sorted(old.keys() & new.keys()) for f in _changes(old[name], new[name])
+    ]
     findings += [
-        error("randomness.newly-unseeded", _unseeded_text(s), subject=s.library, cell=s.unseeded_in,
-              hint=f"seed {s.library} before the cell draws")
+        error(
+            "randomness.newly-unseeded",
+            _unseeded_text(s),
+            subject=s.library,
+            cell=s.unseeded_in,
+            hint=f"seed {s.library} before the cell draws",
+        )
         for name, s in sorted(new.items())
         if name not in old and s.unseeded_in is not None
     ]
@@ -132,12 +150,24 @@ def _changes(before: Stream, after: Stream) -> list[Finding]:
     findings = []
     if before.seed is not None and before.seed != after.seed:
         findings.append(
-            error("randomness.seed-changed",
-                  f"{before.library} was seeded with {before.seed}, now with {after.seed}",
-                  subject=before.library, cell=after.seeded_in, expected=before.seed, observed=after.seed))
+            error(
+                "randomness.seed-changed",
+                f"{before.library} was seeded with {before.seed}, now with {after.seed}",
+                subject=before.library,
+                cell=after.seeded_in,
+                expected=before.seed,
+                observed=after.seed,
+            )
+        )
     if before.unseeded_in is None and after.unseeded_in is not None:
-        findings.append(error("randomness.newly-unseeded", _unseeded_text(after), subject=after.library,
-                              cell=after.unseeded_in))
+        findings.append(
+            error(
+                "randomness.newly-unseeded",
+                _unseeded_text(after),
+                subject=after.library,
+                cell=after.unseeded_in,
+            )
+        )
     return findings
 
 
@@ -148,9 +178,13 @@ def _unseeded_text(stream: Stream) -> str:
 def weaknesses(facts: Randomness) -> tuple[Finding, ...]:
     """Return a warning per stream that the recorded run drew from without a seed."""
     return tuple(
-        warning("randomness.unseeded", _unseeded_text(s) + "; what follows from it is another each time",
-                subject=s.library, cell=s.unseeded_in,
-                hint=f"seed {s.library}, or state a tolerance with --tolerance NAME=VALUE")
+        warning(
+            "randomness.unseeded",
+            _unseeded_text(s) + "; what follows from it is another each time",
+            subject=s.library,
+            cell=s.unseeded_in,
+            hint=f"seed {s.library}, or state a tolerance with --tolerance NAME=VALUE",
+        )
         for s in facts.streams
         if s.unseeded_in is not None
     )

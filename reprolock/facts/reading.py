@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from reprolock.errors import LockError
 
@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 T = TypeVar("T")
-_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false",
-          dict: "a table", list: "an array"}
+_NAMES = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+    list: "an array",
+}
 
 
 def need(table: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
@@ -32,7 +38,7 @@ def checked(value: Any, kind: type[T], where: str) -> T:
             f"the lock's {where}: wanted {_NAMES.get(kind, kind.__name__)}, found {value!r:.80}",
             hint="capture the notebook again",
         )
-    return value  # type: ignore[return-value]
+    return cast("T", value)
 
 
 def tables(table: Mapping[str, Any], key: str, where: str) -> list[dict[str, Any]]:

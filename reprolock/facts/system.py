@@ -15,8 +15,26 @@ if TYPE_CHECKING:
 
 _WHERE = "tool.reprolock.system"
 # Libraries whose code computes numbers; the others are compared too, but weigh less.
-_NUMERIC = ("libm.", "libm-", "libgomp.", "libiomp", "libopenblas", "libblas", "liblapack", "libmkl",
-            "libstdc++", "libcublas", "libcudnn", "libcufft", "libcusolver", "libcuda.", "libnccl")
+_NUMERIC = (
+    "libm.",
+    "libm-",
+    "libgomp.",
+    "libiomp",
+    "libopenblas",
+    "libblas",
+    "liblapack",
+    "libmkl",
+    "libstdc++",
+    "libcublas",
+    "libcudnn",
+    "libcufft",
+    "libcusolver",
+    "libcuda.",
+    "libnccl",
+)
+
+# Signs of where the machine itself runs, which is not who offers the notebook.
+_NO_PLATFORM = {"container", "wsl"}
 
 
 @dataclass(frozen=True)
@@ -42,13 +60,13 @@ class System:
 def parse(event: Mapping[str, Any]) -> System:
     """Read the recorder's ``system`` event; library files are hashed here, outside the kernel."""
     os_facts = event.get("os") or {}
-    signs = event.get("platform_signs") or {}
+    signs = {k for k, seen in (event.get("platform_signs") or {}).items() if seen} - _NO_PLATFORM
     return System(
         os=str(os_facts.get("id") or "unknown"),
         os_version=_text(os_facts.get("version_id")),
         machine=str(event.get("machine") or "unknown"),
         libc=" ".join(str(part) for part in event.get("libc") or () if part) or None,
-        platform=next((name for name, seen in sorted(signs.items()) if seen), "jupyter"),
+        platform=min(signs, default="jupyter"),
         locale=_text(event.get("locale")),
         timezone=_text(event.get("timezone")),
         libraries=_libraries(event.get("libraries") or ()),
@@ -107,16 +125,26 @@ def from_toml(table: dict[str, Any]) -> System:
 
 def compare(expected: System, observed: System) -> tuple[Finding, ...]:
     findings = []
-    for key, label in (("os", "operating system"), ("os_version", "operating system's version"),
-                       ("libc", "C library"), ("machine", "machine type"),
-                       ("platform", "platform"), ("locale", "locale"), ("timezone", "time zone")):
+    for key, label in (
+        ("os", "operating system"),
+        ("os_version", "operating system's version"),
+        ("libc", "C library"),
+        ("machine", "machine type"),
+        ("platform", "platform"),
+        ("locale", "locale"),
+        ("timezone", "time zone"),
+    ):
         before, after = getattr(expected, key), getattr(observed, key)
         if before != after:
             say = warning if key in ("libc", "machine") else note
             findings.append(
-                say(f"system.{key.replace('_', '-')}-changed",
+                say(
+                    f"system.{key.replace('_', '-')}-changed",
                     f"the {label} was {before}, here it is {after}",
-                    subject=key, expected=before, observed=after)
+                    subject=key,
+                    expected=before,
+                    observed=after,
+                )
             )
     return (*findings, *_library_changes(expected, observed))
 
@@ -130,10 +158,13 @@ def _library_changes(expected: System, observed: System) -> list[Finding]:
             numeric = library.name.startswith(_NUMERIC)
             say = warning if numeric else note
             findings.append(
-                say("system.library-changed",
+                say(
+                    "system.library-changed",
                     f"{library.name} is another build than in the recorded run"
                     + ("; it takes part in computing" if numeric else ""),
-                    subject=library.name, expected=f"sha256:{library.sha256}",
-                    observed=f"sha256:{after}")
+                    subject=library.name,
+                    expected=f"sha256:{library.sha256}",
+                    observed=f"sha256:{after}",
+                )
             )
     return findings

@@ -49,7 +49,7 @@ except Exception as failure:
 class MetricRequest:
     """*expression* is Python, evaluated in the notebook's namespace after the cell with the
     ordinal *after* (cells that ran, from 0), or at the finish where *after* is None.
-    """  # noqa: D205
+    """
 
     name: str
     expression: str

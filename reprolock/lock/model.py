@@ -24,7 +24,7 @@ _OUTSIDE = ("digest", "created", "policy")
 class Lock:
     """A lock as read. *digest* is the one written in it, *actual* the one that its content has;
     *sha256* is of the file's bytes.
-    """  # noqa: D205, D209
+    """
 
     path: Path
     sha256: str
@@ -40,7 +40,7 @@ class Lock:
 
 
 def content_digest(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the canonical JSON of *document* but for time stamp, policy and digest."""
+    """Return the SHA-256 of *document* as canonical JSON but for time, policy and digest."""
     tool = document.get("tool", {})
     ours = {k: v for k, v in tool.get("reprolock", {}).items() if k not in _OUTSIDE}
     return "sha256:" + sha256_json({**document, "tool": {**tool, "reprolock": ours}})

@@ -1,4 +1,4 @@
-"""The part of a lock that a person may edit: tolerances, excused cells, normalisers switched off."""
+"""The part of a lock that a person may edit: tolerances, excused cells, normalisers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def _tolerance(name: str, value: Any) -> Tolerance:
     for key in ("abs", "rel"):
         limit = may(entry, key, float, where)
         if limit is not None and not 0 <= limit < float("inf"):
-            raise LockError(f"the lock's {where}.{key}: wanted a finite number from 0, found {limit}")
+            raise LockError(
+                f"the lock's {where}.{key}: wanted a finite number from 0, found {limit}"
+            )
         limits[key] = None if limit is None else float(limit)
     if limits == {"abs": None, "rel": None}:
         raise LockError(f"the lock's {where} has neither `abs` nor `rel`")
@@ -75,6 +77,8 @@ def _excuse(entry: Mapping[str, Any]) -> Excuse:
         raise LockError(f"the lock's {where}.cell: wanted an index or an id, found {cell!r}")
     reason = may(entry, "reason", str, where)
     if not reason:
-        raise LockError(f"the lock's {where} for cell {cell} has no `reason`",
-                        hint="a cell is excused only with a reason")
+        raise LockError(
+            f"the lock's {where} for cell {cell} has no `reason`",
+            hint="a cell is excused only with a reason",
+        )
     return Excuse(cell, reason)

@@ -34,10 +34,7 @@ def read(path: Path) -> Lock:
     _check_pylock(path, document)
     ours = _check_format(path, document)
     record = Record(
-        {
-            family.kind: family.from_toml(_table(document, ours, family.name))
-            for family in FAMILIES
-        }
+        {family.kind: family.from_toml(_table(document, ours, family.name)) for family in FAMILIES}
     )
     return Lock(
         path=path,
@@ -59,8 +56,11 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise LockError(f"cannot read the lock {path}", causes=(exc.strerror or str(exc),),
-                        hint="give the path of a pylock.NAME.toml; `reprolock capture` writes one") from exc
+        raise LockError(
+            f"cannot read the lock {path}",
+            causes=(exc.strerror or str(exc),),
+            hint="give the path of a pylock.NAME.toml; `reprolock capture` writes one",
+        ) from exc
 
 
 def parse(path: Path, data: bytes) -> dict[str, Any]:
@@ -68,7 +68,9 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
-        raise LockError(f"{path} is not a lock: wanted TOML", causes=(str(exc)[:300],), hint=_AGAIN) from exc
+        raise LockError(
+            f"{path} is not a lock: wanted TOML", causes=(str(exc)[:300],), hint=_AGAIN
+        ) from exc
 
 
 def _check_pylock(path: Path, document: dict[str, Any]) -> None:
@@ -76,8 +78,10 @@ def _check_pylock(path: Path, document: dict[str, Any]) -> None:
     if not isinstance(version, str):
         raise LockError(f"{path} is not a PEP 751 lock: it has no `lock-version`", hint=_AGAIN)
     if version.split(".")[0] != "1":
-        raise LockError(f"{path}: wanted lock-version 1.x, found {version!r}",
-                        hint="a newer reprolock may read it")
+        raise LockError(
+            f"{path}: wanted lock-version 1.x, found {version!r}",
+            hint="a newer reprolock may read it",
+        )
     try:
         from packaging.pylock import Pylock
     except ImportError:  # packaging < 26: pip and uv still check the lock when they install from it
@@ -85,18 +89,26 @@ def _check_pylock(path: Path, document: dict[str, Any]) -> None:
     try:
         Pylock.from_dict(document)
     except Exception as exc:
-        raise LockError(f"{path} is not a valid PEP 751 lock", causes=(str(exc)[:300],), hint=_AGAIN) from exc
+        raise LockError(
+            f"{path} is not a valid PEP 751 lock", causes=(str(exc)[:300],), hint=_AGAIN
+        ) from exc
 
 
 def _check_format(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     tool = document.get("tool")
     ours = tool.get("reprolock") if isinstance(tool, dict) else None
     if not isinstance(ours, dict):
-        raise LockError(f"{path} has no [tool.reprolock]: it was not written by reprolock", hint=_AGAIN)
+        raise LockError(
+            f"{path} has no [tool.reprolock]: it was not written by reprolock", hint=_AGAIN
+        )
     found = ours.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise LockError(f"{path}: wanted tool.reprolock.format to be an integer, found {found!r}", hint=_AGAIN)
+        raise LockError(
+            f"{path}: wanted tool.reprolock.format to be an integer, found {found!r}", hint=_AGAIN
+        )
     if found > FORMAT:
-        raise LockError(f"{path} has format {found}; this reprolock reads up to {FORMAT}",
-                        hint="upgrade reprolock")
+        raise LockError(
+            f"{path} has format {found}; this reprolock reads up to {FORMAT}",
+            hint="upgrade reprolock",
+        )
     return ours

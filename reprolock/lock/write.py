@@ -15,16 +15,14 @@ from reprolock.lock.model import FORMAT, content_digest
 from reprolock.lock.policy import EXPLAINED
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
     from reprolock.facts import Record
 
 
-def write(
-    record: Record, path: Path, *, created: datetime.datetime, beside: Mapping[Path, bytes]
-) -> str:
+def write(record: Record, path: Path, *, created: dt.datetime, beside: Mapping[Path, bytes]) -> str:
     """Write *record* to *path* together with the files *beside* it, all of them or none.
 
     Returns the digest of the lock's content. The policy of a lock that is there already is carried
@@ -35,7 +33,7 @@ def write(
     return digest
 
 
-def dumps(record: Record, *, created: datetime.datetime, policy: str | None = None) -> tuple[str, str]:
+def dumps(record: Record, *, created: dt.datetime, policy: str | None = None) -> tuple[str, str]:
     """Return the lock's text and the digest of its content. *policy* is TOML text to append."""
     document = _document(record)
     digest = content_digest(document)
@@ -73,8 +71,11 @@ def _policy_of(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as exc:
-        raise LockError(f"cannot read the lock that is there already, {path}", causes=(str(exc),),
-                        hint="move it away: its policy could not be kept") from exc
+        raise LockError(
+            f"cannot read the lock that is there already, {path}",
+            causes=(str(exc),),
+            hint="move it away: its policy could not be kept",
+        ) from exc
     start = text.find("[tool.reprolock.policy")
     if start < 0:
         return None
@@ -83,13 +84,20 @@ def _policy_of(path: Path) -> str | None:
     try:
         found = tomlkit.parse(kept).unwrap()
     except Exception as exc:
-        raise LockError(f"the policy of the lock that is there already does not parse, {path}",
-                        causes=(str(exc),), hint="mend it or move it away: it could not be kept") from exc
-    if found.keys() != {"tool"} or found["tool"].keys() != {"reprolock"} or (
-        found["tool"]["reprolock"].keys() != {"policy"}
+        raise LockError(
+            f"the policy of the lock that is there already does not parse, {path}",
+            causes=(str(exc),),
+            hint="mend it or move it away: it could not be kept",
+        ) from exc
+    if (
+        found.keys() != {"tool"}
+        or found["tool"].keys() != {"reprolock"}
+        or (found["tool"]["reprolock"].keys() != {"policy"})
     ):
-        raise LockError(f"the policy in {path} is not the last table of the file",
-                        hint="move [tool.reprolock.policy] to the end, so that it can be kept")
+        raise LockError(
+            f"the policy in {path} is not the last table of the file",
+            hint="move [tool.reprolock.policy] to the end, so that it can be kept",
+        )
     return kept
 
 
@@ -143,4 +151,4 @@ def _by_name(table: dict[str, Any]) -> bool:
 
 def _small(values: Any) -> bool:
     """Wheels of a package and libraries read better as one line each than as tables."""
-    return all({"sha256"} <= v.keys() and len(v) == 2 or "hashes" in v for v in values)  # noqa: PLR2004
+    return all(({"sha256"} <= v.keys() and len(v) == 2) or "hashes" in v for v in values)  # noqa: PLR2004

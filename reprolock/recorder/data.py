@@ -217,7 +217,7 @@ class Watch:
             elif op == "write" and change.via == "os.rename" and change.unchanged(after):
                 continue  # The renaming failed.
             elif op != "delete" or after is None:
-                self._tell(op, path, change.via, after)
+                self._tell(op, path, change.via, after, existed=change.existed)
 
     def _tell_move(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         if change.to is None or after is not None:
@@ -228,12 +228,20 @@ class Watch:
         """Tell a read from a write by the database's state: the connection looks the same."""
         op = "read" if change.unchanged(after) else "update" if change.existed else "write"
         if op not in change.ops:
-            self._tell(op, path, change.via, after)
+            self._tell(op, path, change.via, after, existed=change.existed)
 
     def _tell(
-        self, op: str, path: str, via: str, now: Optional[os.stat_result], to: Optional[str] = None
+        self,
+        op: str,
+        path: str,
+        via: str,
+        now: Optional[os.stat_result],
+        to: Optional[str] = None,
+        existed: bool = False,
     ) -> None:
         facts: Dict[str, Any] = {"n": self._running.n, "op": op, "path": path}
+        if existed:
+            facts["existed"] = True
         if to is not None:
             facts["to"] = to
         facts["via"] = via

@@ -6,8 +6,12 @@ from typing import Any
 
 from reprolock.report.lines import Line, clean, heading, number, size, table, wrapped
 
-_STYLES = {"BIT_EXACT": "bold green", "REPRODUCED_WITHIN_TOLERANCE": "bold green",
-           "PARTIAL": "bold yellow", "INCONCLUSIVE": "bold yellow"}
+_STYLES = {
+    "BIT_EXACT": "bold green",
+    "REPRODUCED_WITHIN_TOLERANCE": "bold green",
+    "PARTIAL": "bold yellow",
+    "INCONCLUSIVE": "bold yellow",
+}
 _MEANING = {
     "BIT_EXACT": "every compared output and metric is the same",
     "REPRODUCED_WITHIN_TOLERANCE": "every metric is within its stated tolerance",
@@ -34,9 +38,11 @@ def verify(result: dict[str, Any], verbose: bool) -> list[Line]:
 
 def capture(result: dict[str, Any], verbose: bool) -> list[Line]:
     seen = result["captured"]
-    lines = _verdict(result) if "verdict" in result else [
-        Line(f"captured  {clean(result['lock']['path'])}", "bold green")
-    ]
+    lines = (
+        _verdict(result)
+        if "verdict" in result
+        else [Line(f"captured  {clean(result['lock']['path'])}", "bold green")]
+    )
     lines += [
         Line(f"  Python {seen['python']}, {seen['cells']} cells run"),
         Line(f"  {seen['packages']} packages locked to their files, {seen['unresolved']} not"),
@@ -47,7 +53,10 @@ def capture(result: dict[str, Any], verbose: bool) -> list[Line]:
         lines += wrapped(f"no lock was written; what was seen is in {result['journal']}")
     lines += _findings(result["findings"], verbose)
     if "lock" in result:
-        lines += [Line(""), Line(f"verify it with: reprolock verify {_quoted(result['lock']['path'])}")]
+        lines += [
+            Line(""),
+            Line(f"verify it with: reprolock verify {_quoted(result['lock']['path'])}"),
+        ]
     return lines
 
 
@@ -58,7 +67,9 @@ def _quoted(path: str) -> str:
 
 
 def _streams(seen: dict[str, Any]) -> str:
-    parts = [f"{name} seeded" for name in seen["seeded"]] + [f"{name} UNSEEDED" for name in seen["unseeded"]]
+    parts = [f"{name} seeded" for name in seen["seeded"]] + [
+        f"{name} UNSEEDED" for name in seen["unseeded"]
+    ]
     return ", ".join(parts) or "none drawn from"
 
 
@@ -67,7 +78,9 @@ def _verdict(result: dict[str, Any]) -> list[Line]:
     lines = [Line(verdict, _STYLES.get(verdict, "bold red")), *wrapped(_MEANING[verdict])]
     first = result.get("first_divergence")
     if first and result["exit_code"]:
-        where = f"cell {first['cell']}" + (f", output {first['output']}" if first["output"] is not None else "")
+        where = f"cell {first['cell']}" + (
+            f", output {first['output']}" if first["output"] is not None else ""
+        )
         lines += wrapped(f"the runs part at {where}")
     return lines
 
@@ -76,7 +89,13 @@ def _metrics(metrics: list[dict[str, Any]]) -> list[Line]:
     if not metrics:
         return []
     rows = [
-        (m["name"], number(m["expected"]), number(m["observed"]), _tolerance(m["tolerance"]), m["status"])
+        (
+            m["name"],
+            number(m["expected"]),
+            number(m["observed"]),
+            _tolerance(m["tolerance"]),
+            m["status"],
+        )
         for m in metrics
     ]
     return [*heading("Metrics"), *table(rows, ("name", "locked", "now", "tolerance", ""))]
@@ -113,9 +132,14 @@ def _findings(findings: list[dict[str, Any]], verbose: bool) -> list[Line]:
 
 def _finding(finding: dict[str, Any]) -> list[Line]:
     severity = finding["severity"]
-    lines = wrapped(finding["message"], first=f"  {severity}: ", indent="    ", style=_SEVERITY[severity])
+    lines = wrapped(
+        finding["message"], first=f"  {severity}: ", indent="    ", style=_SEVERITY[severity]
+    )
     if "expected" in finding and "observed" in finding:
-        lines += [Line(f"    locked  {_short(finding['expected'])}"), Line(f"    now     {_short(finding['observed'])}")]
+        lines += [
+            Line(f"    locked  {_short(finding['expected'])}"),
+            Line(f"    now     {_short(finding['observed'])}"),
+        ]
     if "hint" in finding:
         lines += wrapped(finding["hint"], first="    hint: ", indent="    ")
     return [*lines, Line(f"    {finding['code']}", "dim")]
@@ -150,7 +174,10 @@ def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     same = not result["findings"] and not any(m["status"] != "exact" for m in result["metrics"])
     title = "the two locks hold the same" if same else f"{len(result['findings'])} differences"
     changed = [m for m in result["metrics"] if m["status"] != "exact"]
-    lines = [Line(f"{clean(result['locks'][0])}  ->  {clean(result['locks'][1])}", "bold"), Line(f"  {title}")]
+    lines = [
+        Line(f"{clean(result['locks'][0])}  ->  {clean(result['locks'][1])}", "bold"),
+        Line(f"  {title}"),
+    ]
     if changed:
         rows = [(m["name"], number(m["expected"]), number(m["observed"])) for m in changed]
         lines += [*heading("Metrics"), *table(rows, ("name", "first", "second"))]
@@ -160,7 +187,8 @@ def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
             if finding["family"] == family:
                 lines += wrapped(finding["message"], first="  - ", indent="    ")
                 if verbose and "expected" in finding:
-                    lines.append(Line(f"    {_short(finding.get('expected'))} -> {_short(finding.get('observed'))}"))
+                    before, after = finding["expected"], finding.get("observed")
+                    lines.append(Line(f"    {_short(before)} -> {_short(after)}"))
     return lines
 
 
@@ -177,13 +205,23 @@ def _notebook(record: dict[str, Any], verbose: bool) -> list[Line]:
     facts = record["notebook"]
     ran = [c for c in facts["cells"] if "ran" in c]
     raised = [f"cell {c['index']} raised {c['raised']}" for c in facts["cells"] if "raised" in c]
-    lines = [*heading("Notebook"), *wrapped(f"{facts['path']}: {len(ran)} of {len(facts['cells'])} cells ran")]
+    lines = [
+        *heading("Notebook"),
+        *wrapped(f"{facts['path']}: {len(ran)} of {len(facts['cells'])} cells ran"),
+    ]
     lines += wrapped(f"reference: {facts.get('reference', 'none')}")
     for text in raised:
         lines += wrapped(text)
     if verbose:
-        rows = [(str(c["index"]), c.get("id", "-"), c["source-sha256"][:12], c.get("outputs-sha256", "-")[:12])
-                for c in ran]
+        rows = [
+            (
+                str(c["index"]),
+                c.get("id", "-"),
+                c["source-sha256"][:12],
+                c.get("outputs-sha256", "-")[:12],
+            )
+            for c in ran
+        ]
         lines += table(rows, ("cell", "id", "source", "outputs"))
     return lines
 
@@ -195,14 +233,21 @@ def _interpreter(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: 
 
 def _packages(record: dict[str, Any], verbose: bool) -> list[Line]:
     pinned, loose = record["packages"]["pylock"], record["packages"].get("unresolved", [])
-    lines = [*heading("Packages"), Line(f"  {len(pinned)} locked to the very file that was installed")]
+    lines = [
+        *heading("Packages"),
+        Line(f"  {len(pinned)} locked to the very file that was installed"),
+    ]
     if verbose:
-        lines += table([(p["name"], p.get("version", "-"), _file_of(p)) for p in pinned],
-                       ("name", "version", "sha256"))
+        lines += table(
+            [(p["name"], p.get("version", "-"), _file_of(p)) for p in pinned],
+            ("name", "version", "sha256"),
+        )
     elif pinned:
-        lines += wrapped(", ".join(f"{p['name']} {p.get('version', '')}" for p in pinned), indent="    ")
+        lines += wrapped(
+            ", ".join(f"{p['name']} {p.get('version', '')}" for p in pinned), indent="    "
+        )
     for package in loose:
-        lines += wrapped(f"not locked: {package['name']} {package.get('version', '')}: {package.get('reason', '')}")
+        lines += wrapped(f"not locked: {package['name']} {package['version']}: {package['reason']}")
     return lines
 
 
@@ -216,9 +261,13 @@ def _machine(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG0
     gpus = hardware["gpus"]
     names = gpus if isinstance(gpus, str) else ", ".join(g["name"] for g in gpus)
     lines = heading("Machine")
-    lines += wrapped(f"{system['os']} {system.get('os-version', '')}, {system.get('libc', 'unknown libc')}, "
-                     f"{system['platform']}")
-    lines += wrapped(f"{hardware['cpu']}, {hardware['cores']} cores, {size(hardware.get('memory'))}")
+    lines += wrapped(
+        f"{system['os']} {system.get('os-version', '')}, {system.get('libc', 'unknown libc')}, "
+        f"{system['platform']}"
+    )
+    lines += wrapped(
+        f"{hardware['cpu']}, {hardware['cores']} cores, {size(hardware.get('memory'))}"
+    )
     lines += wrapped(f"instruction sets: {' '.join(hardware['instruction-sets']) or 'unknown'}")
     return [*lines, *wrapped(f"GPU: {names}")]
 
@@ -227,18 +276,36 @@ def _data(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001
     files = record["data"].get("files", [])
     if not files:
         return [*heading("Data"), Line("  no file read or written")]
-    rows = [(f["role"], f["name"], size(f.get("size")), str(f.get("cell", "-")),
-             f.get("sha256", f.get("problem", "-"))[:12]) for f in files]
+    rows = [
+        (
+            f["role"],
+            f["name"],
+            size(f.get("size")),
+            str(f.get("cell", "-")),
+            f.get("sha256", f.get("problem", "-"))[:12],
+        )
+        for f in files
+    ]
     return [*heading("Data"), *table(rows, ("role", "file", "size", "cell", "sha256"))]
 
 
 def _randomness(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001
     streams = record["randomness"].get("streams", [])
-    rows = [(s["library"], str(s.get("seed", "-")), str(s.get("seeded-in", "-")), str(s.get("unseeded-in", "-")))
-            for s in streams]
+    rows = [
+        (
+            s["library"],
+            str(s.get("seed", "-")),
+            str(s.get("seeded-in", "-")),
+            str(s.get("unseeded-in", "-")),
+        )
+        for s in streams
+    ]
     if not rows:
         return [*heading("Randomness"), Line("  no stream seeded or drawn from")]
-    return [*heading("Randomness"), *table(rows, ("stream", "seed", "seeded in cell", "unseeded in cell"))]
+    return [
+        *heading("Randomness"),
+        *table(rows, ("stream", "seed", "seeded in cell", "unseeded in cell")),
+    ]
 
 
 def _shown_metrics(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001
@@ -246,7 +313,12 @@ def _shown_metrics(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa
     if not found:
         return [*heading("Metrics"), Line("  none named and none found")]
     rows = [
-        (name, number(m.get("value", m.get("error"))), str(m.get("cell", "end")), m.get("source", "failed"))
+        (
+            name,
+            number(m.get("value", m.get("error"))),
+            str(m.get("cell", "end")),
+            m.get("source", "failed"),
+        )
         for name, m in found.items()
     ]
     return [*heading("Metrics"), *table(rows, ("name", "value", "cell", "from"))]

@@ -1,10 +1,13 @@
-"""Lines of text with a style, made from a result's JSON alone. 80 columns, readable without colour."""
+"""Lines of text with a style: 80 columns, readable without colour."""
 
 from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WIDTH = 80
 
@@ -20,11 +23,17 @@ def clean(value: Any) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 
-def wrapped(text: str, *, indent: str = "  ", first: str | None = None, style: str = "") -> list[Line]:
+def wrapped(
+    text: str, *, indent: str = "  ", first: str | None = None, style: str = ""
+) -> list[Line]:
     """Break *text* into lines of at most `WIDTH` columns; paths and digests are not torn apart."""
     lines = textwrap.wrap(
-        clean(text), WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
+        clean(text),
+        WIDTH,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return [Line(line, style) for line in lines or [first or indent]]
 
@@ -33,12 +42,13 @@ def heading(text: str) -> list[Line]:
     return [Line(""), Line(text, "bold")]
 
 
-def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> list[Line]:
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> list[Line]:
     """Return aligned columns; the last one may run on."""
     cells = [tuple(clean(c) for c in row) for row in [header, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     texts = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
     return [Line(text, "dim" if number == 0 else "") for number, text in enumerate(texts)]
