@@ -39,7 +39,14 @@ class NotebookError(ReprolockError):
 
 
 class LockError(ReprolockError):
-    pass
+    def __init__(
+        self,
+        message: str,
+        *,
+        causes: tuple[str, ...] = (),
+        hint: str | None = "take the original, or capture the notebook again",
+    ) -> None:
+        super().__init__(message, causes=causes, hint=hint)
 
 
 class KernelError(ReprolockError):

@@ -15,9 +15,9 @@ class Evidence:
 
     *different*, *inexact* and *excused* are indexes of cells: outputs that differ, outputs equal
     within a numeric tolerance only, differing outputs that the policy excuses. *compared* counts
-    the cells with outputs that were held against the reference. *unseeded_from* is the first cell
-    that drew without a seed, in either run. *must_equal* counts the findings on what has to be equal
-    (notebook, inputs, seeds); *files_differ* says that a written file has other content,
+    the cells with outputs that were held against the reference. *unseeded_from* is the first
+    cell that drew without a seed, in either run. *must_equal* counts the findings on what has to be
+    equal (notebook, inputs, seeds); *files_differ* says that a written file has other content,
     *files_inexact* other bytes of a kind that cannot be looked into.
     """
 

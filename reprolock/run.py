@@ -207,4 +207,4 @@ def _troubles(execution: Execution) -> tuple[Finding, ...]:
         if e.get("event") == "metric-error"
     ]
     broken = [warning("recorder.journal-incomplete", problem) for problem in execution.problems]
-    return (*troubles, *failed, *broken)
+    return (*troubles, *failed, *broken, *metrics.tag_problems(execution.node.cells))

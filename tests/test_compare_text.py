@@ -285,3 +285,14 @@ def test_long_outputs_take_linear_time(make):
     begun = time.process_time()
     assert compare_text(one, other, EXACT).degree is Degree.DIFFERENT
     assert time.process_time() - begun < 15
+
+
+def test_where_packages_lie_is_no_difference_but_their_lines_are():
+    old = "/a/env/lib/python3.11/site-packages/sklearn/x.py:304: FutureWarning: m\n"
+    new = "/home/u/c/venv/lib/python3.11/site-packages/sklearn/x.py:304: FutureWarning: m\n"
+    outcome = compare_text(old, new, CompareOptions())
+    assert outcome.degree is Degree.NORMALISED
+    assert outcome.normalisers == {"install-paths"}
+    assert compare_text(old, new.replace("304", "305"), CompareOptions()).degree is Degree.DIFFERENT
+    off = CompareOptions(disabled=frozenset({"install-paths"}))
+    assert compare_text(old, new, off).degree is Degree.DIFFERENT

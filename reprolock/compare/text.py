@@ -198,6 +198,9 @@ def _stamped(*rules: tuple[str, str]) -> Callable[[str], str]:
     return lambda text: apply(text) if clock.search(text) else text
 
 
+# The folders that a path begins with.
+_ROOT = r"(?<![^\s'\"(=:,;<>|])(?:[A-Za-z]:|~)?(?:[\\/][^\s\\/'\":,;<>|()]{1,128}){1,24}?"
+
 NORMALISERS: tuple[Normaliser, ...] = (
     Normaliser(
         "ansi",
@@ -248,6 +251,15 @@ NORMALISERS: tuple[Normaliser, ...] = (
                 "<random>",
             ),
             (r"(?:/private)?/var/folders/[^/\s]{1,8}/[^/\s]{1,64}/T(?=/)", "<tmp>"),
+        ),
+    ),
+    Normaliser(
+        "install-paths",
+        ("site-packages", "dist-packages", "/lib/python"),
+        # Where an environment lies is no fact of the run; the file and its line are, and stay.
+        _sub(
+            (rf"{_ROOT}[\\/](?:site|dist)-packages(?=[\\/])", "<packages>"),
+            (rf"{_ROOT}/lib(?:64)?/python3\.\d{{1,2}}(?=/\w)", "<stdlib>"),
         ),
     ),
     Normaliser(

@@ -1,4 +1,4 @@
-"""Files that a run wrote: looked into where the kind is known, so that bytes alone do not decide."""
+"""Files that a run wrote: looked into where the kind is known."""
 
 from __future__ import annotations
 
