@@ -172,7 +172,7 @@ def rebuild(result: dict[str, Any], verbose: bool) -> list[Line]:
 
 def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     same = not result["findings"] and not any(m["status"] != "exact" for m in result["metrics"])
-    title = "the two locks hold the same" if same else f"{len(result['findings'])} differences"
+    title = "the two locks hold the same" if same else "they differ"
     changed = [m for m in result["metrics"] if m["status"] != "exact"]
     lines = [
         Line(f"{clean(result['locks'][0])}  ->  {clean(result['locks'][1])}", "bold"),
@@ -181,7 +181,8 @@ def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     if changed:
         rows = [(m["name"], number(m["expected"]), number(m["observed"])) for m in changed]
         lines += [*heading("Metrics"), *table(rows, ("name", "first", "second"))]
-    for family in dict.fromkeys(f["family"] for f in result["findings"]):
+    # the table above tells the metrics already
+    for family in dict.fromkeys(f["family"] for f in result["findings"] if f["family"] != "metrics"):
         lines += heading(family.capitalize())
         for finding in result["findings"]:
             if finding["family"] == family:
