@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Where it is set, as in many containers, every import compiles anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test test-all lint bench clean
 
 install: $(STAMP)

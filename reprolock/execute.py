@@ -373,6 +373,14 @@ _PYTHON_VARIABLES = (
     "PYTHONINSPECT",
     "__PYVENV_LAUNCHER__",
 )
+# The last one makes every import compile anew, which takes seconds; containers often set it.
+_OF_THE_SHELL = (
+    "PYTHONPATH",
+    "PYTHONWARNINGS",
+    "PYTHONHASHSEED",
+    "PYTHONUSERBASE",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 def kernel_environment(python: Path, *, hash_seed: str | None, clean: bool) -> dict[str, str]:
@@ -387,7 +395,7 @@ def kernel_environment(python: Path, *, hash_seed: str | None, clean: bool) -> d
     if (python.parent.parent / "pyvenv.cfg").exists():
         environment["VIRTUAL_ENV"] = str(python.parent.parent)
     if clean:
-        for name in ("PYTHONPATH", "PYTHONWARNINGS", "PYTHONHASHSEED", "PYTHONUSERBASE"):
+        for name in _OF_THE_SHELL:
             environment.pop(name, None)
     if hash_seed is not None and environment.get("PYTHONHASHSEED", "random") == "random":
         environment["PYTHONHASHSEED"] = hash_seed

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Without byte code every import of a test's kernel compiles anew: ten seconds for scikit-learn.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 

@@ -303,7 +303,7 @@ def test_wrong_usage(arguments: tuple[str, ...], cli: Command) -> None:
 def test_a_lock_that_is_none(text: str, words: str, command: str, cli: Command) -> None:
     (cli.cwd / "pylock.note.toml").write_text(text)
     before = contents(cli.cwd)
-    refused(cli(command, "pylock.note.toml"), 2, "pylock.note.toml", words)
+    refused(cli(command, "pylock.note.toml"), 2, words)
     if command == "verify":
         done = cli(command, "pylock.note.toml", "--json")
         assert (done.verdict, done.code) == ("UNVERIFIABLE", 2), str(done)
@@ -321,7 +321,10 @@ def test_a_lock_that_was_edited(cli: Command, bare_python: Path) -> None:
     whole = lock.read_text(encoding="utf-8")
     lock.write_text(whole.replace("0.75", "0.85"), encoding="utf-8")
     refused(cli("verify", lock, "--environment", bare_python), 2, "digest")
-    lock.write_text(re.sub(r'version = "6\.31\.0"', 'version = "6.30.1"', whole), encoding="utf-8")
+    # A hash of another file, of the right form: what an attacker would try.
+    forged = re.sub(r'(sha256 = ")[0-9a-f]{8}', r"\g<1>00000000", whole, count=1)
+    assert forged != whole
+    lock.write_text(forged, encoding="utf-8")
     refused(cli("rebuild", lock), 2, "digest")
 
 
@@ -528,7 +531,7 @@ def test_a_full_cache_disk(small_disk: Path, cli: Command, bare_python: Path) ->
     assert done.code in (1, 2), str(done)
     assert "Traceback" not in done.out + done.err
     assert "itself failed" not in done.err
-    assert "space" in done.out + done.err, str(done)
+    assert "full" in done.out or "space" in done.out, str(done)
     # Nothing there passes for a finished environment: on a good disk the same cache works.
     good = cli.cwd / "good disk"
     shutil.copytree(small_disk, good, symlinks=True)
