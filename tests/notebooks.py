@@ -211,7 +211,7 @@ def addresses_paths_times() -> NotebookNode:
     return notebook(
         "class Thing: pass\nThing()",
         "import tempfile\nplace = tempfile.mkdtemp()\nprint('saved to', place)",
-        "import datetime, time\nprint(datetime.datetime.now().isoformat(sep=' '))",
+        "import logging, sys, time\nform = '%(asctime)s - %(levelname)s - %(message)s'\nlogging.basicConfig(stream=sys.stdout, format=form)\nlogging.warning('ready')",
         "start = time.perf_counter()\ntime.sleep(0.01)\nprint(f'took {time.perf_counter() - start:.4f} seconds')",
         "print('accuracy: 0.5')",
     )

@@ -185,7 +185,7 @@ def test_a_kernel_that_dies_leaves_what_was_known(cli: Command, bare_python: Pat
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_cell_that_cannot_go_on(  # noqa: PLR0917
+def test_a_cell_that_cannot_go_on(
     build: Callable[[], nbformat.NotebookNode],
     options: tuple[str, ...],
     kind: str,

@@ -24,12 +24,12 @@ _MASKS = (
 
 def masked(text: str) -> str:
     for pattern, new in _MASKS:
-        text = re.sub(pattern, new, text, flags=re.M)
+        text = re.sub(pattern, new, text, flags=re.MULTILINE)
     return text
 
 
 def transcripts() -> list[str]:
-    return re.findall(r"```console\n(.*?)```", README, re.S)
+    return re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.skipif(
@@ -61,7 +61,7 @@ def commands() -> list[list[str]]:
     lines = [
         line
         for text in texts
-        for line in re.findall(r"^\s*(?:- run: )?!?(reprolock .*)$", text, re.M)
+        for line in re.findall(r"^\s*(?:- run: )?!?(reprolock .*)$", text, re.MULTILINE)
     ]
     return [line.split("#")[0].split(">")[0].split() for line in lines]
 
@@ -78,7 +78,7 @@ def test_every_command_in_the_docs_has_the_options_that_it_uses():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_an_example(name):
     command = cli.get_command(click.Context(cli), name)
-    assert re.search(r"(^\s*|\$\()reprolock " + name, command.help, re.M)
+    assert re.search(r"(^\s*|\$\()reprolock " + name, command.help, re.MULTILINE)
 
 
 def test_every_normaliser_is_described():

@@ -33,7 +33,7 @@ def test_every_finding_code_in_the_source_is_listed():
 
 def test_the_docs_list_the_same_codes():
     text = (ROOT / "docs" / "findings.md").read_text()
-    assert set(re.findall(r"^\| `([a-z.0-9-]+)` \|", text, re.M)) == listed().keys()
+    assert set(re.findall(r"^\| `([a-z.0-9-]+)` \|", text, re.MULTILINE)) == listed().keys()
     for code, entry in listed().items():
         assert f"| `{code}` | {entry['cause']} | {entry['remedy']} |" in text
 

@@ -182,7 +182,8 @@ def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
         rows = [(m["name"], number(m["expected"]), number(m["observed"])) for m in changed]
         lines += [*heading("Metrics"), *table(rows, ("name", "first", "second"))]
     # the table above tells the metrics already
-    for family in dict.fromkeys(f["family"] for f in result["findings"] if f["family"] != "metrics"):
+    rest = (f["family"] for f in result["findings"] if f["family"] != "metrics")
+    for family in dict.fromkeys(rest):
         lines += heading(family.capitalize())
         for finding in result["findings"]:
             if finding["family"] == family:
