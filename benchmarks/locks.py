@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reprolock.facts import Record
 from reprolock.facts.packages import Packages
+from reprolock.facts.packages.model import LockedPackage, WheelFile
 from reprolock.lock.read import read
 from reprolock.lock.write import write
 
@@ -33,9 +34,19 @@ def time_lock(lock: Path, *, packages: int) -> tuple[float, float]:
 
 
 def _grown(record: Record, count: int) -> Record:
-    known = record[Packages].packages
-    grown = (replace(known[n % len(known)], name=f"invented-{n:04}") for n in range(count))
+    known = [p for p in record[Packages].packages if isinstance(p.source, WheelFile)]
+    grown = (_invented(known[n % len(known)], n) for n in range(count))
     return Record({**record.facts, Packages: replace(record[Packages], packages=tuple(grown))})
+
+
+def _invented(package: LockedPackage, number: int) -> LockedPackage:
+    """Give *package* another name, in the wheel's file name and address too, as PEP 751 asks."""
+    old = package.source
+    if not isinstance(old, WheelFile):
+        raise TypeError(f"wanted a wheel, found {old}")
+    filename = f"invented_{number:04}-" + old.filename.split("-", 1)[1]
+    source = replace(old, filename=filename, url=f"{old.url.rpartition('/')[0]}/{filename}")
+    return replace(package, name=f"invented-{number:04}", source=source)
 
 
 def _seconds(work: Callable[[], object]) -> float:

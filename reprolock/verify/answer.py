@@ -1,0 +1,81 @@
+"""What was found becomes the result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reprolock import blame
+from reprolock.digest import sha256_bytes
+from reprolock.facts import (
+    notebook,
+)
+from reprolock.result import MetricResult, Result, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reprolock.finding import Finding
+    from reprolock.verify.state import State
+
+
+def result_of(
+    state: State, verdict: Verdict, results: tuple[MetricResult, ...] = (), outputs: Any = None
+) -> Result:
+    findings = tuple(_with_ids(state))
+    different = [(c.index, c.first_output) for c in outputs.different] if outputs else []
+    divergence = blame.first_divergence(different, results)
+    bad = verdict.exit_code != 0
+    return Result(
+        command="verify",
+        verdict=verdict,
+        exit_code=verdict.exit_code,
+        seconds=time.monotonic() - state.begun,
+        lock=_lock_json(state),
+        notebook=_notebook_json(state),
+        steps=tuple(state.steps),
+        metrics=results,
+        findings=findings,
+        first_divergence=divergence,
+        causes=blame.causes(findings, divergence) if bad else (),
+        environment=_environment_json(state),
+    )
+
+
+def _with_ids(state: State) -> Iterator[Finding]:
+    """Add the cell's id to each finding that names a cell."""
+    facts = state.locked.record[notebook.Notebook] if state.locked else None
+    for finding in state.findings:
+        known = (
+            facts.cell_id(finding.cell) if facts and finding.cell_id is None else finding.cell_id
+        )
+        yield replace(finding, cell_id=known)
+
+
+def _lock_json(state: State) -> dict[str, Any]:
+    path = state.options.lock
+    try:
+        sha256 = state.locked.sha256 if state.locked else sha256_bytes(path.read_bytes())
+    except OSError:
+        return {"path": str(path)}
+    return {"path": str(path), "sha256": sha256}
+
+
+def _notebook_json(state: State) -> dict[str, Any] | None:
+    if state.notebook is None:
+        return None
+    return {"path": state.notebook.path.name, "sha256": state.notebook.sha256}
+
+
+def _environment_json(state: State) -> dict[str, Any] | None:
+    made = state.environment
+    if made is not None:
+        return {
+            "path": str(made.root),
+            "cached": made.cached,
+            "substitutions": list(made.substitutions),
+        }
+    if state.options.environment is not None:
+        return {"path": state.options.environment, "cached": False, "substitutions": []}
+    return None

@@ -1,0 +1,187 @@
+"""The second run held against the first: metrics, outputs, files, facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprolock import compare
+from reprolock.digest import sha256_bytes
+from reprolock.facts import (
+    Record,
+    data,
+    hardware,
+    metrics,
+    randomness,
+)
+from reprolock.finding import Finding, Severity, note, warning
+from reprolock.judge import Evidence
+from reprolock.result import MetricResult, Tolerance
+
+if TYPE_CHECKING:
+    from reprolock.lock import Lock
+    from reprolock.notebooks import NotebookFile
+    from reprolock.run import Run
+    from reprolock.verify.state import State
+from reprolock.verify.rerun import differences
+
+# Where the CPU is of another class, last digits may move; this is far below what any metric means.
+_OTHER_CPU = Tolerance(rel=1e-6, source="default for another class of CPU")
+_EXACT = Tolerance(abs=0.0, source="default")
+_MUST_EQUAL = (
+    "notebook.",
+    "data.content-changed",
+    "randomness.seed-changed",
+    "randomness.newly-unseeded",
+)
+
+
+def hold_against(
+    state: State, locked: Lock, reference: NotebookFile, done: Run, folder: Path
+) -> tuple[Evidence, Any]:
+    options = _compare_options(state, locked, folder)
+    new = _only_new(state.findings, differences(locked, done))
+    state.findings += [_looked_into(f, locked, done, options) for f in new]
+    unseeded = _unseeded_from(locked.record, done.record)
+    results, about_metrics = _metrics(state, locked, done, unseeded)
+    outputs = compare.compare_cells(reference.node.cells, done.execution.node.cells, options)
+    state.findings += [*about_metrics, *(f for cell in outputs.cells for f in cell.findings)]
+    state.findings += _normalised(outputs)
+    if unseeded is not None:
+        state.findings += randomness.weaknesses(locked.record[randomness.Randomness])
+    evidence = Evidence(
+        metrics=results,
+        compared=outputs.compared,
+        different=tuple(c.index for c in outputs.different),
+        inexact=tuple(c.index for c in outputs.having(compare.CellStatus.WITHIN)),
+        excused=tuple(c.index for c in outputs.excused),
+        unseeded_from=unseeded,
+        must_equal=sum(
+            f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings
+        ),
+        files_differ=any(f.code == "data.output-differs" for f in state.findings),
+        files_inexact=any(f.code == "data.output-bytes-differ" for f in state.findings),
+    )
+    return evidence, outputs
+
+
+def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
+    """A changed input is seen before the run and in it; once is enough."""
+    seen = {(f.code, f.subject) for f in known}
+    return [f for f in found if (f.code, f.subject) not in seen]
+
+
+def _looked_into(
+    finding: Finding, locked: Lock, done: Run, options: compare.CompareOptions
+) -> Finding:
+    """Weigh a written file with other bytes by its content, where both are there to be read."""
+    if finding.code != "data.output-bytes-differ":
+        return finding
+    old, new = _contents(finding, locked, done)
+    outcome = compare.compare_written(old, new, options) if old is not None else None
+    if outcome is None or outcome.degree is compare.Degree.WITHIN:
+        return finding
+    if outcome.degree is compare.Degree.DIFFERENT:
+        message = f"{finding.subject}, written by cell {finding.cell}: {outcome.message}"
+        return replace(
+            finding, code="data.output-differs", severity=Severity.ERROR, message=message
+        )
+    message = f"{finding.subject} is the same but for {', '.join(sorted(outcome.normalisers))}"
+    return replace(finding, code="data.output-normalised", severity=Severity.NOTE, message=message)
+
+
+def _contents(finding: Finding, locked: Lock, done: Run) -> tuple[bytes | None, bytes]:
+    """Return what the recorded run wrote, where it still lies beside the notebook, and the new."""
+    name = str(finding.subject)
+    new = Path(done.paths[name]).read_bytes()
+    path = data.Places(locked.path.parent).path(name)
+    try:
+        old = path.read_bytes() if path else b""
+    except OSError:
+        return None, new
+    return (old if f"sha256:{sha256_bytes(old)}" == finding.expected else None), new
+
+
+def _normalised(outputs: Any) -> list[Finding]:
+    acted: dict[str, list[int]] = {}
+    for cell in outputs.cells:
+        for name in cell.normalisers:
+            acted.setdefault(name, []).append(cell.index)
+    return [
+        note(
+            "outputs.normalised",
+            f"the normaliser {name} acted in {_cells(cells)}",
+            subject=name,
+            observed=cells,
+        )
+        for name, cells in sorted(acted.items())
+    ]
+
+
+def _cells(cells: list[int]) -> str:
+    return f"cell{'s' if len(cells) > 1 else ''} {', '.join(str(c) for c in cells)}"
+
+
+def _unseeded_from(expected: Record, observed: Record) -> int | None:
+    first = [r[randomness.Randomness].first_unseeded for r in (expected, observed)]
+    return min((cell for cell in first if cell is not None), default=None)
+
+
+def _metrics(
+    state: State, locked: Lock, done: Run, unseeded: int | None
+) -> tuple[tuple[MetricResult, ...], tuple[Finding, ...]]:
+    expected, observed = locked.record[metrics.Metrics], done.record[metrics.Metrics]
+    stated = {**locked.policy.tolerances, **state.options.tolerances}
+    unknown = sorted(set(state.options.tolerances) - {m.name for m in expected.metrics})
+    if unknown:
+        state.findings.append(
+            warning(
+                "metrics.unknown-tolerance",
+                f"no metric is called {', '.join(unknown)}",
+                hint="the lock has: " + (", ".join(m.name for m in expected.metrics) or "none"),
+            )
+        )
+    lucky = frozenset(
+        m.name
+        for m in expected.metrics
+        if unseeded is not None and (m.cell is None or m.cell >= unseeded)
+    )
+    return metrics.compare(expected, observed, stated, _default(state, locked, done), lucky)
+
+
+def _default(state: State, locked: Lock, done: Run) -> Tolerance:
+    options = state.options
+    if options.rtol is not None or options.atol is not None:
+        return Tolerance(abs=options.atol, rel=options.rtol, source="user")
+    then, now = locked.record[hardware.Hardware], done.record[hardware.Hardware]
+    return _EXACT if then.numerics_class == now.numerics_class else _OTHER_CPU
+
+
+def _compare_options(state: State, locked: Lock, folder: Path) -> compare.CompareOptions:
+    here = str(locked.path.parent)
+    return compare.CompareOptions(
+        rtol=state.options.rtol or 0.0,
+        atol=state.options.atol or 0.0,
+        excused={excuse.cell: excuse.reason for excuse in locked.policy.excused},
+        disabled=frozenset(locked.policy.disabled),
+        extra_paths=((str(folder), "<folder>"), (here, "<folder>")),
+    )
+
+
+def undecided(evidence: Evidence) -> Finding:
+    if evidence.unseeded_from is None:
+        return warning(
+            "outputs.nothing-compared",
+            "the recorded run left no output and no metric to compare",
+            hint="name a metric: reprolock capture --metric NAME=EXPRESSION",
+        )
+    names = [m.name for m in evidence.metrics if m.status.value == "undecided"]
+    what = f"the metric {', '.join(names)}" if names else "what differs"
+    return warning(
+        "randomness.undecided",
+        f"{what} follows from random numbers drawn without a seed (cell {evidence.unseeded_from}), "
+        "and no tolerance says how far it may move",
+        cell=evidence.unseeded_from,
+        hint="seed the stream and capture again, or state --tolerance NAME=VALUE",
+    )

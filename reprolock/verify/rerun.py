@@ -1,0 +1,100 @@
+"""The second run: in the rebuilt environment, with what the lock recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reprolock import execute, notebooks
+from reprolock.facts import (
+    FAMILIES,
+    metrics,
+    notebook,
+)
+from reprolock.facts import interpreter as interpreters
+from reprolock.finding import Finding, error
+from reprolock.result import Verdict
+from reprolock.run import Plan, Run, Wanted, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reprolock.lock import Lock
+    from reprolock.notebooks import NotebookFile
+from reprolock.verify.state import State, Stop
+
+
+def execute_again(
+    state: State, locked: Lock, source: NotebookFile, python: Path, folder: Path
+) -> Run:
+    kernel = execute.kernel_from_python(python)
+    plan = Plan(
+        notebook=source,
+        kernel=kernel,
+        folder=folder,
+        environment=_kernel_environment(locked, kernel.python),
+        limits=state.options.limits,
+        may_raise=_may_raise(locked, source, all_cells=state.options.allow_errors),
+        wanted=_wanted(locked),
+        identify=False,
+        hash_installed=state.options.environment is not None,  # a rebuilt one was checked already
+    )
+    done = run(plan, state.say)
+    state.findings += done.findings
+    failure = done.execution.failure
+    if failure is not None:
+        state.findings += differences(locked, done)
+        state.findings.append(
+            error(
+                f"run.{failure.kind}",
+                failure.message,
+                subject=source.path.name,
+                cell=failure.cell,
+                cell_id=locked.record[notebook.Notebook].cell_id(failure.cell),
+                hint=failure.hint,
+            )
+        )
+        raise Stop(Verdict.DID_NOT_RUN)
+    return done
+
+
+def _kernel_environment(locked: Lock, python: Path) -> dict[str, str]:
+    """Give the kernel the recorded variables that decide numbers, and none of this machine's."""
+    recorded = locked.record[interpreters.Interpreter].environ
+    environment = execute.kernel_environment(python, hash_seed=None, clean=True)
+    for name in interpreters.REPLAYED:
+        environment.pop(name, None)
+        # a value with a path in it was recorded without the path, and so cannot be set again
+        if name in recorded and "<path>" not in recorded[name]:
+            environment[name] = recorded[name]
+    return environment
+
+
+def _may_raise(locked: Lock, source: NotebookFile, *, all_cells: bool) -> frozenset[int]:
+    """Cells may raise where they did so in the recorded run, or say themselves that they may."""
+    recorded = {c.index for c in locked.record[notebook.Notebook].cells if c.raised is not None}
+    own = {
+        index
+        for index, cell in enumerate(source.node.cells)
+        if all_cells or notebooks.RAISES in cell.get("metadata", {}).get("tags", ())
+    }
+    return frozenset(recorded | own)
+
+
+def _wanted(locked: Lock) -> tuple[Wanted, ...]:
+    known = len(locked.record[notebook.Notebook].cells)
+    return tuple(
+        Wanted(m.name, m.expression, m.cell if m.cell is not None and m.cell < known else None)
+        for m in locked.record[metrics.Metrics].metrics
+        if m.expression
+    )
+
+
+def differences(locked: Lock, done: Run) -> list[Finding]:
+    """Hold every family of the second run against the first; the notebook was held at its step."""
+    own = (notebook.Notebook, metrics.Metrics)
+    return [
+        finding
+        for family in FAMILIES
+        if family.kind not in own
+        for finding in family.compare(locked.record[family.kind], done.record[family.kind])
+    ]
