@@ -120,3 +120,11 @@ def test_an_unknown_failure_is_told_in_words(monkeypatch, capsys, tmp_path):
     assert main(["show", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: reprolock itself failed\n  Caused by: ZeroDivisionError")
+
+
+def test_an_error_is_a_json_object_too(tmp_path):
+    done = run("capture", tmp_path / "none.ipynb", "--json")
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["exit_code"]) == (2, 2)
+    assert [f["code"] for f in result["findings"]] == ["notebook.unreadable"]
+    assert done.stderr.startswith("error: ")

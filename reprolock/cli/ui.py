@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reprolock.errors import (
+    KernelError,
+    LockError,
+    NotebookError,
+    RebuildError,
+    ReprolockError,
+    UsageError,
+)
+
 if TYPE_CHECKING:
     from reprolock.report.lines import Line
     from reprolock.result import Result
@@ -30,7 +39,7 @@ class Ui:
         """Print *result* as JSON or as *lines* made from it, and return its exit code."""
         content = result.to_json()
         if self.json:
-            click.echo(json.dumps(content, indent=2, allow_nan=False, default=str))
+            _print_json(content)
         elif not self.quiet or result.exit_code:
             self._print(lines(content, self.verbose))
         return result.exit_code
@@ -59,6 +68,28 @@ class Ui:
             yield _plain
 
 
+def _print_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content, indent=2, allow_nan=False, default=str))
+
+
+def failed(command: str, exc: ReprolockError) -> Result:
+    """Return the result of a command that could not do its work."""
+    from reprolock.finding import error
+    from reprolock.result import Result
+
+    code = next(code for kind, code in _CODES if isinstance(exc, kind))
+    finding = error(code, "; ".join([exc.message, *exc.causes]), hint=exc.hint)
+    return Result(command, exc.exit_code, 0.0, findings=(finding,))
+
+
+_CODES: tuple[tuple[type[ReprolockError], str], ...] = (
+    (UsageError, "usage.wrong"),
+    (NotebookError, "notebook.unreadable"),
+    (LockError, "lock.unreadable"),
+    (KernelError, "kernel.unusable"),
+    (RebuildError, "rebuild.failed"),
+    (ReprolockError, "run.failed"),
+)
 _LABELS = {
     "cell": "running cells",
     "package": "identifying packages",
@@ -114,6 +145,12 @@ def common(function: F) -> F:
     @functools.wraps(function)
     def wrapped(*, as_json: bool, quiet: bool, verbose: bool, no_color: bool, **rest: Any) -> Any:
         color = not no_color and "NO_COLOR" not in os.environ and sys.stdout.isatty()
-        return function(ui=Ui(as_json, quiet, verbose, color), **rest)
+        try:
+            return function(ui=Ui(as_json, quiet, verbose, color), **rest)
+        except ReprolockError as exc:
+            if as_json:
+                name = click.get_current_context().info_name or ""
+                _print_json(failed(name, exc).to_json())
+            raise
 
     return wrapped  # type: ignore[return-value]

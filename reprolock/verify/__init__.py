@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from reprolock import scratch
@@ -47,8 +48,9 @@ def _steps(state: State) -> Result:
         check_data(state, locked)
     with step(state, "rebuild", skip=state.options.environment is not None):
         python = python_for(state, locked)
-    with scratch.copy_of(source.folder, **files_of(locked)) as folder:
+    with ExitStack() as stack:
         with step(state, "execute"):
+            folder = stack.enter_context(scratch.copy_of(source.folder, **files_of(locked)))
             done = execute_again(state, locked, source, python, folder)
         with step(state, "compare"):
             evidence, outputs = hold_against(state, locked, reference, done, folder)
