@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock import execute, lock, notebooks
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import KernelError, UsageError
-from reprolock.facts import Record, data, interpreter, notebook, packages, randomness
+from reprolock.facts import Record, data, interpreter, metrics, notebook, packages, randomness
 from reprolock.files import cache_dir, exclusive, write_atomic
 from reprolock.finding import Finding, error, note, warning
 from reprolock.result import Result, Verdict
@@ -63,18 +63,18 @@ def capture(options: Options, say: Say) -> Result:
         done = run(_plan(options, source, kernel), say)
         findings = (*chosen, *_about(source, target, options), *_weaknesses(done))
         if done.execution.failure:
-            return _stopped(done, findings, source, time.monotonic() - begun)
+            return _stopped(done, findings, source, kernel, time.monotonic() - begun)
         record, beside = _with_reference(done, options, source, target, stored)
         created = dt.datetime.now(dt.timezone.utc)
         digest = lock.write(record, target, created=created, beside=beside)
     return Result(
         command="capture",
-        exit_code=0,
+        exit_code=int(any(f.code == "metrics.failed" for f in findings)),
         seconds=time.monotonic() - begun,
         lock={"path": str(target), "sha256": sha256_bytes(target.read_bytes()), "digest": digest},
         notebook={"path": str(options.notebook), "sha256": source.sha256},
         findings=findings,
-        extra={"captured": summary(record)},
+        extra={"captured": summary(record), "kernel": " ".join(kernel.argv[:1])},
     )
 
 
@@ -102,9 +102,7 @@ def _check_metrics(options: Options, source: NotebookFile) -> None:
     cells = source.node.cells
     for wanted in options.metrics:
         at = wanted.cell
-        if at is not None and not (
-            0 <= at < len(cells) and cells[at].cell_type == "code" and cells[at].source.strip()
-        ):
+        if at is not None and not (0 <= at < len(cells) and notebooks.runs(cells[at])):
             raise UsageError(
                 f"--metric {wanted.name}: cell {at} is no code cell that runs",
                 hint=f"the notebook has cells 0 to {len(cells) - 1}, markdown cells counted",
@@ -230,7 +228,11 @@ def _weaknesses(done: Run) -> tuple[Finding, ...]:
 
 
 def _stopped(
-    done: Run, findings: tuple[Finding, ...], source: NotebookFile, seconds: float
+    done: Run,
+    findings: tuple[Finding, ...],
+    source: NotebookFile,
+    kernel: Kernel,
+    seconds: float,
 ) -> Result:
     failure = done.execution.failure
     assert failure is not None  # noqa: S101
@@ -252,7 +254,11 @@ def _stopped(
         seconds=seconds,
         notebook={"path": str(source.path), "sha256": source.sha256},
         findings=(stop, *findings),
-        extra={"journal": str(journal), "captured": summary(done.record)},
+        extra={
+            "journal": str(journal),
+            "captured": summary(done.record),
+            "kernel": " ".join(kernel.argv[:1]),
+        },
     )
 
 
@@ -271,7 +277,7 @@ def _with_reference(
     if now == stored and source.upgraded_from is None:
         name, content = source.path.name, source.path.read_bytes()
     else:
-        name = source.path.name if options.inplace else notebooks.reference_name(source.path)
+        name = source.path.name if options.inplace else _reference_name(source, target)
         content = beside[target.parent / name] = notebooks.to_bytes(done.execution.node)
     facts = replace(
         done.record[notebook.Notebook], reference=name, reference_sha256=sha256_bytes(content)
@@ -279,11 +285,19 @@ def _with_reference(
     return Record({**done.record.facts, notebook.Notebook: facts}), beside
 
 
+def _reference_name(source: NotebookFile, target: Path) -> str:
+    """Return a name of its own for each lock, so that two locks of a notebook do not share one."""
+    if target.name == notebooks.lock_name(source.path):
+        return notebooks.reference_name(source.path)
+    return f"{target.name.removeprefix('pylock.').removesuffix('.toml')}.reference.ipynb"
+
+
 def summary(record: Record) -> dict[str, Any]:
     """Return the counts that tell a person what was seen."""
     found, files = record[packages.Packages], record[data.Data]
     streams = record[randomness.Randomness].streams
     return {
+        "metrics": {m.name: m.value for m in record[metrics.Metrics].metrics},
         "cells": sum(cell.ran is not None for cell in record[notebook.Notebook].cells),
         "python": record[interpreter.Interpreter].version,
         "packages": len(found.packages),

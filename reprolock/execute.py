@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import queue
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 _SILENT_TIMEOUT = 120.0
+_SLICE = 0.5  # seconds
 DEFAULT_OUTPUT_LIMIT = 64 << 20
 
 
@@ -151,6 +153,23 @@ def _own_ipython() -> Iterator[None]:
         yield
 
 
+_HINTS = {
+    "StdinNotImplementedError": "the notebook asks for input(); it cannot run unattended",
+    "ModuleNotFoundError": "run it in the environment that has the module: "
+    "capture with --python PATH or --kernel NAME",
+}
+
+
+def _interrupted() -> bool:
+    """Say whether Ctrl-C came: nbclient takes the cancelling that it brings for a dead kernel.
+
+    Before Python 3.11 ``asyncio.run`` raises KeyboardInterrupt itself, whatever is returned here.
+    """
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)
+    return bool(cancelling and cancelling())
+
+
 class _OutputTooLargeError(Exception):
     pass
 
@@ -215,6 +234,7 @@ class _Run:
             interrupt_on_timeout=False,
             startup_timeout=120,
             ipython_hist_file=":memory:",
+            skip_cells_with_tag="",
             record_timing=False,
             resources={"metadata": {"path": str(self.folder)}},
         )
@@ -226,6 +246,7 @@ class _Run:
                     env=dict(self.environment), cwd=str(self.folder), stdout=said, stderr=said
                 )
                 await client.async_start_new_kernel_client()
+                _ask_again(client.kc.shell_channel)
                 client.reset_execution_trackers()
                 await _silent(client, start_code(self.recorder))
             except (RuntimeError, OSError, TimeoutError, asyncio.TimeoutError) as exc:
@@ -249,11 +270,15 @@ class _Run:
             if self.progress:
                 self.progress(count, len(todo))
             if failure := await self._cell(client, index):
+                if failure.kind == "raised":  # the kernel lives, and can still tell its facts
+                    with contextlib.suppress(RuntimeError, TimeoutError, asyncio.TimeoutError):
+                        await _silent(client, finish_code())
                 return failure
         if self.progress:
             self.progress(len(todo), len(todo))
         try:
             await _silent(client, finish_code())
+            client.set_widgets_metadata()
         except (RuntimeError, TimeoutError, asyncio.TimeoutError) as exc:
             return Failure(
                 "died", f"the kernel died after the last cell: {exc}", todo[-1] if todo else None
@@ -264,7 +289,7 @@ class _Run:
         from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
         cell = self.node.cells[index]
-        if not cell.source.strip():
+        if not notebooks.runs(cell):
             return None
         self.order.append(index)
         client.spent = 0
@@ -283,6 +308,8 @@ class _Run:
                 "raise the limit with --timeout SECONDS",
             )
         except (DeadKernelError, _OutputTooLargeError):
+            if _interrupted():
+                raise asyncio.CancelledError from None
             if client.stopping is None:
                 return Failure(
                     "died",
@@ -312,10 +339,8 @@ class _Run:
         self.raised[index] = raised.ename
         if index in self.may_raise:
             return None
-        hint = (
-            "the notebook asks a person for input(); it cannot run unattended"
-            if raised.ename == "StdinNotImplementedError"
-            else "mend the cell, tag it raises-exception, or run with --allow-errors"
+        hint = _HINTS.get(
+            raised.ename, "mend the cell, tag it raises-exception, or run with --allow-errors"
         )
         return Failure(
             "raised",
@@ -324,6 +349,28 @@ class _Run:
             hint,
             "\n".join(raised.traceback),
         )
+
+
+def _ask_again(channel: Any) -> None:
+    """Make the channel look for messages twice a second, whatever wakes it.
+
+    nbclient sends the state of an Output widget on the socket on which it waits for the cell's
+    reply. Where the reply comes at that moment its wake-up is lost, and the wait would never end.
+    """
+    get = channel.get_msg
+
+    async def get_msg(timeout: float | None = None) -> Any:
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while True:
+            left = _SLICE if deadline is None else max(0.0, min(_SLICE, deadline - loop.time()))
+            try:
+                return await get(timeout=left)
+            except queue.Empty:
+                if deadline is not None and loop.time() >= deadline:
+                    raise
+
+    channel.get_msg = get_msg
 
 
 def _last_words(file: Any) -> tuple[str, ...]:
@@ -347,9 +394,7 @@ async def _silent(client: Any, code: str) -> None:
             raise RuntimeError("the kernel is dead")
         try:
             reply = await client.kc.get_shell_msg(timeout=min(left, 2.0))
-        except Exception as exc:  # queue.Empty, by whatever name the version gives it
-            if type(exc).__name__ != "Empty":
-                raise RuntimeError(str(exc)) from exc
+        except queue.Empty:
             continue
         if reply["parent_header"].get("msg_id") == message:
             break

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PYTHON = {"python", "python3", "ipython", "ipython3"}
 RAISES = "raises-exception"
+SKIPPED = "skip-execution"
 _FORMAT = 4
 
 
@@ -125,6 +126,12 @@ def _check_language(notebook: NotebookFile) -> None:
 
 def is_code(cell: Mapping[str, Any]) -> bool:
     return cell.get("cell_type") == "code"
+
+
+def runs(cell: Mapping[str, Any]) -> bool:
+    """Say whether the cell is run: code, not blank, and without the tag ``skip-execution``."""
+    tags = cell.get("metadata", {}).get("tags", ())
+    return is_code(cell) and bool(cell["source"].strip()) and SKIPPED not in tags
 
 
 def may_raise(cell: Mapping[str, Any]) -> bool:

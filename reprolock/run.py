@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprolock import execute
+from reprolock import execute, notebooks
 from reprolock.facts import Record, data, hardware, metrics, notebook, packages, randomness, system
 from reprolock.facts import interpreter as interpreters
-from reprolock.finding import Finding, warning
+from reprolock.finding import Finding, error, warning
 from reprolock.kernel import MetricRequest, RecorderConfig
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Run:
     findings: tuple[Finding, ...]
     paths: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def told_all(self) -> bool:
+        """Whether the recorder came to its end; hardware and system are told only there."""
+        return any(event.get("event") == "end" for event in self.execution.events)
+
 
 def run(plan: Plan, say: Say) -> Run:
     """Run the notebook and gather all facts. Packages are identified while the cells run.
@@ -101,14 +106,10 @@ def _journal() -> Iterator[Path]:
 
 def _requests(plan: Plan) -> tuple[MetricRequest, ...]:
     """Give the recorder each wanted metric with the ordinal of its cell."""
-    ran = [
-        index
-        for index, cell in enumerate(plan.notebook.node.cells)
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
+    ran = [index for index, cell in enumerate(plan.notebook.node.cells) if notebooks.runs(cell)]
     ordinals = {index: ordinal for ordinal, index in enumerate(ran)}
     return tuple(
-        MetricRequest(w.name, w.expression, None if w.cell is None else ordinals[w.cell])
+        MetricRequest(w.name, w.expression, None if w.cell is None else ordinals.get(w.cell))
         for w in plan.wanted
     )
 
@@ -197,7 +198,7 @@ def _troubles(execution: Execution) -> tuple[Finding, ...]:
         if e.get("event") == "trouble"
     ]
     failed = [
-        warning(
+        error(
             "metrics.failed",
             f"the metric {e.get('name')} has no value: {e.get('error')}",
             subject=str(e.get("name")),

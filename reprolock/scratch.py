@@ -27,52 +27,67 @@ _LEFT_OUT = {
     ".ruff_cache",
     ".pytest_cache",
 }
-_DEPTH = ("a", "b")  # folders above the copy, for inputs that lie above the notebook's folder
+_DEPTH = ("a", "b")  # folders above the copy, for files that lie above the notebook's folder
 
 
 @contextlib.contextmanager
-def copy_of(folder: Path, *, inputs: Iterable[Path], outputs: Iterable[Path]) -> Iterator[Path]:
+def copy_of(
+    folder: Path, *, inputs: Iterable[Path], outputs: Iterable[Path], made: Iterable[Path] = ()
+) -> Iterator[Path]:
     """Copy *folder* and the *inputs* that lie above it to a scratch place; remove it at the end.
 
-    *outputs* are left out: a run must make them anew. Raises ReprolockError where there is no room.
+    What the run has to make anew is left out: its *outputs* and the folders it *made*. Links to
+    folders become copies of them. Raises ReprolockError where there is no room.
     """
-    inputs, left = list(inputs), set(outputs)
+    inputs, outputs = list(inputs), list(outputs)
     root = Path(tempfile.mkdtemp(prefix="reprolock-run-")).resolve()
     copy = root.joinpath(*_DEPTH, folder.name or "root")
     try:
-        _copy_tree(folder, copy, left - set(inputs))
+        left = set(outputs) - set(inputs)
+        _copy_tree(folder, copy, left, set(made), {os.path.realpath(folder)})
         for path in inputs:
             _copy_outside(path, folder, copy, root)
+        for path in outputs:
+            _room_for(path, folder, copy, root, set(made))
         yield copy
-    except shutil.Error as exc:
-        raise ReprolockError(f"cannot copy {folder}", causes=(str(exc)[:300],)) from exc
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _copy_tree(folder: Path, copy: Path, left: set[Path]) -> None:
-    copy.mkdir(parents=True)
-    for parent, folders, files in os.walk(folder):
-        here = copy / os.path.relpath(parent, folder)
-        folders[:] = [name for name in folders if not _skip(Path(parent) / name)]
-        for name in folders:
-            (here / name).mkdir(exist_ok=True)
-        for name in files:
-            source = Path(parent) / name
-            if source not in left and source.is_file():
-                _copy_file(source, here / name)
+def _copy_tree(folder: Path, copy: Path, left: set[Path], made: set[Path], seen: set[str]) -> None:
+    """Copy *folder*; *seen* holds the real paths above it, so that a loop of links ends."""
+    copy.mkdir(parents=True, exist_ok=True)
+    for entry in sorted(folder.iterdir()) if os.access(folder, os.R_OK | os.X_OK) else ():
+        if entry.is_dir():
+            real = os.path.realpath(entry)
+            if not _skip(entry) and entry not in made and real not in seen:
+                _copy_tree(entry, copy / entry.name, left, made, {*seen, real})
+        elif entry not in left and entry.is_file():
+            _copy_file(entry, copy / entry.name)
 
 
 def _skip(folder: Path) -> bool:
-    return folder.name in _LEFT_OUT or (folder / "pyvenv.cfg").exists() or folder.is_symlink()
+    return folder.name in _LEFT_OUT or (folder / "pyvenv.cfg").exists()
+
+
+def _place(path: Path, folder: Path, copy: Path, root: Path) -> Path | None:
+    """Return where *path* belongs in the scratch folder, None where it does not fit in."""
+    target = Path(os.path.normpath(copy / os.path.relpath(path, folder)))
+    return target if target.is_relative_to(root) else None
 
 
 def _copy_outside(path: Path, folder: Path, copy: Path, root: Path) -> None:
-    """Put a file at the same relative place, where that is in the scratch folder."""
-    target = Path(os.path.normpath(copy / os.path.relpath(path, folder)))
-    if target.is_relative_to(root) and not target.exists() and path.is_file():
+    target = _place(path, folder, copy, root)
+    if target is not None and not target.exists() and path.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy_file(path, target)
+
+
+def _room_for(path: Path, folder: Path, copy: Path, root: Path, made: set[Path]) -> None:
+    """Make the folder of an output that the run found there, and did not make itself."""
+    target = _place(path, folder, copy, root)
+    if target is not None and not made & {path.parent, *path.parent.parents}:
+        target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # From what certainly changes results to what seldom does.
 _RANK = (
+    "run.raised",
+    "notebook.other-cells-run",
     "notebook.source-changed",
     "notebook.cells-changed",
     "data.content-changed",

@@ -59,11 +59,23 @@ def command(
     \b
     reprolock verify pylock.train.toml --tolerance accuracy=0.005
     """  # noqa: D301
+    import math
+
+    from reprolock.errors import UsageError
     from reprolock.execute import Limits
     from reprolock.facts.metrics import parse_tolerance
+    from reprolock.notebooks import lock_name
     from reprolock.report import console
     from reprolock.verify import Options, verify
 
+    for name, value in (("--rtol", rtol), ("--atol", atol)):
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"{name}: wanted a finite number from 0, found {value}")
+    if lock.suffix == ".ipynb":
+        raise UsageError(
+            f"{lock} is a notebook; verify takes its lock",
+            hint=f"reprolock verify {lock_name(lock)}",
+        )
     wanted = Options(
         lock=lock,
         limits=Limits(timeout, max_output << 20),

@@ -41,7 +41,10 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Data:
+    """*folders*: those that the run made, by name."""
+
     files: tuple[DataFile, ...] = ()
+    folders: tuple[str, ...] = ()
     may_have_missed: tuple[str, ...] = ()
 
     def by_role(self, role: str) -> tuple[DataFile, ...]:
@@ -97,7 +100,9 @@ def parse(
     kept = {file.name: (file, entry.path) for file, entry in zip(files, seen, strict=True) if file}
     missed = sorted({str(e.get("reason")) for e in events if e.get("event") == "may-have-missed"})
     ordered = tuple(kept[name][0] for name in sorted(kept) if kept[name][0] is not None)
-    return Data(ordered, tuple(missed)), {name: path for name, (_, path) in kept.items()}
+    made = {places.name(str(e["path"])) for e in events if e.get("event") == "folder"}
+    folders = tuple(sorted(name for name in made if not name.startswith("external/")))
+    return Data(ordered, folders, tuple(missed)), {name: path for name, (_, path) in kept.items()}
 
 
 def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list[_Seen]:
@@ -111,7 +116,8 @@ def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list
             _touch(seen, str(event["to"]), OUTPUT, event, cell_of).written = True
         elif op in _WRITES:
             existed = op in ("append", "update") and bool(event.get("existed"))
-            _touch(seen, path, INPUT if existed else OUTPUT, event, cell_of).written = True
+            entry = _touch(seen, path, INPUT if existed else OUTPUT, event, cell_of)
+            entry.written = True
         elif op in _READS:
             _touch(seen, path, INPUT, event, cell_of)
     return list(seen.values())
@@ -149,8 +155,11 @@ def _describe(entry: _Seen, places: Places) -> DataFile | None:
             name, entry.role, status.st_size, None, entry.cell, exc.strerror or str(exc)
         )
     changed = entry.role == INPUT and (
-        entry.mtime_ns is not None
-        and (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns)
+        entry.written
+        or (
+            entry.mtime_ns is not None
+            and (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns)
+        )
     )
     return DataFile(name, entry.role, status.st_size, digest, entry.cell, overwritten=changed)
 
@@ -171,6 +180,7 @@ def to_toml(facts: Data) -> dict[str, Any]:
     return without_none(
         {
             "may-have-missed": list(facts.may_have_missed) or None,
+            "folders": list(facts.folders) or None,
             "files": [
                 without_none(
                     {
@@ -204,6 +214,7 @@ def from_toml(table: dict[str, Any]) -> Data:
             )
             for entry in tables(table, "files", _WHERE)
         ),
+        folders=tuple(str(name) for name in may(table, "folders", list, _WHERE) or ()),
         may_have_missed=tuple(
             str(text) for text in may(table, "may-have-missed", list, _WHERE) or ()
         ),
@@ -273,14 +284,9 @@ def compare(expected: Data, observed: Data) -> tuple[Finding, ...]:
     for file in expected.files:
         after = new.pop(file.name, None)
         if after is None:
-            findings.append(
-                warning(
-                    "data.not-touched",
-                    f"{file.name} was {_done(file)} by the recorded run and not by this one",
-                    subject=file.name,
-                    cell=file.cell,
-                )
-            )
+            findings.append(_untouched(file))
+        elif file.overwritten:
+            continue  # its content before the run is not known: said before the run
         elif file.sha256 and after.sha256 and file.sha256 != after.sha256:
             findings.append(
                 changed(file, after.sha256) if file.role == INPUT else _output(file, after)
@@ -298,8 +304,20 @@ def compare(expected: Data, observed: Data) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _done(file: DataFile) -> str:
-    return "read" if file.role == INPUT else "written"
+def _untouched(file: DataFile) -> Finding:
+    if file.role == INPUT:
+        return warning(
+            "data.not-touched",
+            f"{file.name} was read by the recorded run and not by this one",
+            subject=file.name,
+            cell=file.cell,
+        )
+    return error(
+        "data.output-missing",
+        f"{file.name} was written by the recorded run and not by this one",
+        subject=file.name,
+        cell=file.cell,
+    )
 
 
 def _output(file: DataFile, after: DataFile) -> Finding:

@@ -10,7 +10,7 @@ from reprolock.facts.reading import checked, may, tables
 from reprolock.result import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _WHERE = "tool.reprolock.policy"
 EXPLAINED = """\
@@ -39,19 +39,34 @@ class Policy:
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     excused: tuple[Excuse, ...] = ()
     disabled: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def from_toml(table: Mapping[str, Any]) -> Policy:
-    """Read ``[tool.reprolock.policy]``. Raises LockError naming the key that is wrong."""
+    """Read ``[tool.reprolock.policy]``. Raises LockError naming the key that is wrong.
+
+    Keys that mean nothing are listed in *unknown*.
+    """
     tolerances = may(table, "tolerances", dict, _WHERE) or {}
+    excused = tables(table, "excused", _WHERE)
     return Policy(
         tolerances={name: _tolerance(name, value) for name, value in tolerances.items()},
-        excused=tuple(_excuse(entry) for entry in tables(table, "excused", _WHERE)),
+        excused=tuple(_excuse(entry) for entry in excused),
         disabled=tuple(
             checked(n, str, f"{_WHERE}.disabled-normalisers")
             for n in may(table, "disabled-normalisers", list, _WHERE) or ()
         ),
+        unknown=tuple(_strangers(table)),
     )
+
+
+def _strangers(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys that mean nothing: most of them are misspelt."""
+    yield from (k for k in table if k not in ("tolerances", "excused", "disabled-normalisers"))
+    for name, entry in table.get("tolerances", {}).items():
+        yield from (f"tolerances.{name}.{k}" for k in entry if k not in ("abs", "rel", "reason"))
+    for entry in table.get("excused", []):
+        yield from (f"excused.{k}" for k in entry if k not in ("cell", "reason"))
 
 
 def _tolerance(name: str, value: Any) -> Tolerance:

@@ -118,7 +118,7 @@ def _cannot_be_had(lost: Sequence[UnresolvedPackage]) -> RebuildError:
     if len(lost) > _SHOWN:
         lines.append(f"and {len(lost) - _SHOWN} more")
     count = "1 package of the lock" if len(lost) == 1 else f"{len(lost)} packages of the lock"
-    names = " ".join(f"--allow-missing {package.name}" for package in lost[:3])
+    names = " ".join(f"--leave-out {package.name}" for package in lost[:3])
     return RebuildError(
         f"{count} cannot be fetched from anywhere",
         causes=tuple(lines),

@@ -9,11 +9,11 @@ become ``trouble`` events and never reach the notebook.
 
 What it does not see:
 
-* random streams: a state set by ``random.setstate``, ``numpy.random.set_state`` or
-  ``torch.set_rng_state`` counts neither as a seed nor as a reason to call the stream seeded;
-  draws from TensorFlow, from torch's CUDA and MPS generators and in forked or spawned
-  processes; unseeded ``random.Random()`` objects (seeded in C); ``os.urandom`` and
-  ``uuid.uuid4`` (ipykernel calls both for its own messages, in the same thread)
+* random streams: ``torch.set_rng_state`` counts neither as a seed nor as a reason to call the
+  stream seeded; draws from TensorFlow, from torch's CUDA and MPS generators and in forked or
+  spawned processes; ``os.urandom``, ``uuid.uuid1`` and ``uuid.uuid4`` where a library and not
+  the notebook's own code calls them (ipykernel does for its own messages, in the same thread);
+  values of ``numpy.random.RandomState(seed)`` and ``random.Random(seed)``
 * data: files that native code or child processes open outside the notebook's folder and the
   folders that Python code opened a file in; files in hidden folders that Python code did not
   open; renamed folders (only files are told); whatever comes over the network

@@ -6,7 +6,8 @@ read at the end of each cell, which sees native readers and child processes too.
 
 A read is told at once, with the file's state before it. A write, a deletion or a renaming is
 told at the end of the cell, with the state it left. A file that a cell made and that is gone at
-the cell's end is left out: it is neither input nor output.
+the cell's end is left out: it is neither input nor output. Folders that a cell makes are told in
+the same way, and those beside the notebook's folder that a cell lists.
 
 By inotify a file counts as read where its content was fetched or where it was opened and not
 written: a reader that maps the file into memory leaves no other trace. inotify does not say which
@@ -23,7 +24,7 @@ import threading
 from importlib.util import source_from_cache
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from . import inotify
+from . import callers, inotify
 from .cells import Running
 from .journal import Journal
 from .places import Places
@@ -66,10 +67,15 @@ class Watch:
         self._seen_folders: Set[str] = set()
         self._real_folders: Dict[str, str] = {}
         self._told: Set[str] = set()
+        self._made_folders: Dict[str, None] = {}
+        self._listed_folders: Set[str] = set()
         self._handlers: Dict[str, Callable[..., None]] = {
             "open": self._opened,
+            "os.listdir": self._listed,
+            "os.mkdir": self._making_folder,
             "os.remove": self._removed,
             "os.rename": self._renamed,
+            "os.scandir": self._listed,
             "os.truncate": self._truncated,
             "sqlite3.connect": self._connected,
         }
@@ -166,6 +172,24 @@ class Watch:
         self._note("sqlite3", name, "sqlite3", _stat(name))
         self._watch_folder_of(name)
 
+    def _making_folder(self, path: Any, _mode: Any, folder: Any = -1) -> None:
+        name = _absolute(path, folder)
+        if name is not None and not os.path.lexists(name):
+            self._note_folder(name)
+
+    def _listed(self, path: Any) -> None:
+        name = os.getcwd() if path is None else _absolute(path)
+        if name is None or self._running.n is None or name in self._listed_folders:
+            return
+        if self._places.inside(name) or not self._places.near(name):
+            return
+        if self._places.folder_left_out(name) or not os.path.isdir(name):
+            return
+        caller = callers.behind_library(sys._getframe(1))
+        if caller is not None and not callers.is_machinery(caller):
+            self._listed_folders.add(name)
+            self._journal.write("listed", n=self._running.n, path=name)
+
     # -- what was seen in one cell ------------------------------------------------------------
 
     def _note(self, op: str, path: str, via: str, before: Optional[os.stat_result]) -> None:
@@ -195,7 +219,22 @@ class Watch:
             self._note("rename", path, via, before)
             self._changes[path].to = to
 
+    def _note_folder(self, path: str) -> None:
+        """Note a folder that was not there; whether it stays shows at the cell's end."""
+        if self._running.n is None or self._places.folder_left_out(path):
+            return
+        if self._places.near(path):
+            self._made_folders[path] = None
+
+    def _settle_folders(self) -> None:
+        made, self._made_folders = self._made_folders, {}
+        self._listed_folders = set()
+        for path in made:
+            if os.path.isdir(path):
+                self._journal.write("folder", n=self._running.n, path=path)
+
     def _settle(self) -> None:
+        self._settle_folders()
         changes, self._changes = self._changes, {}
         self._noted, self._reached = set(), set()
         for path, change in changes.items():
@@ -217,7 +256,13 @@ class Watch:
             elif op == "write" and change.via == "os.rename" and change.unchanged(after):
                 continue  # The renaming failed.
             elif op != "delete" or after is None:
-                self._tell(op, path, change.via, after, existed=change.existed)
+                self._tell_change(op, path, change, after)
+
+    def _tell_change(
+        self, op: str, path: str, change: _Change, after: Optional[os.stat_result]
+    ) -> None:
+        before = change.before if op in ("append", "update") else None
+        self._tell(op, path, change.via, after, existed=change.existed, before=before)
 
     def _tell_move(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         if change.to is None or after is not None:
@@ -228,7 +273,7 @@ class Watch:
         """Tell a read from a write by the database's state: the connection looks the same."""
         op = "read" if change.unchanged(after) else "update" if change.existed else "write"
         if op not in change.ops:
-            self._tell(op, path, change.via, after, existed=change.existed)
+            self._tell_change(op, path, change, after)
 
     def _tell(
         self,
@@ -238,10 +283,14 @@ class Watch:
         now: Optional[os.stat_result],
         to: Optional[str] = None,
         existed: bool = False,
+        before: Optional[os.stat_result] = None,
     ) -> None:
         facts: Dict[str, Any] = {"n": self._running.n, "op": op, "path": path}
         if existed:
             facts["existed"] = True
+        if before is not None:
+            then = _facts(before)
+            facts["size_before"], facts["mtime_before"] = then["size"], then["mtime_ns"]
         if to is not None:
             facts["to"] = to
         facts["via"] = via
@@ -383,6 +432,7 @@ class Watch:
         waiting = [seen.path]
         while waiting:
             folder = waiting.pop()
+            self._note_folder(folder)
             self._watch_tree(folder, False)
             waiting.extend(self._folders_in(folder))
             for name in _files_in(folder):

@@ -55,6 +55,11 @@ def collect() -> Dict[str, Any]:
 
 
 def _flags() -> Dict[str, Any]:
-    names = (name for name in dir(sys.flags) if not name.startswith(("_", "n_")))
+    # Whether byte code is kept changes no number, and differs from shell to shell.
+    names = (
+        name
+        for name in dir(sys.flags)
+        if not name.startswith(("_", "n_")) and name != "dont_write_bytecode"
+    )
     values = {name: getattr(sys.flags, name) for name in names}
     return {name: value for name, value in values.items() if isinstance(value, (bool, int))}

@@ -22,6 +22,7 @@ _MACHINERY = frozenset(
         "dist-packages",
     ]
 )
+_PARENTS = 2
 _BYTECODE = (".pyc", ".pyo")
 _OF_THE_SYSTEM = (
     "/proc",
@@ -91,6 +92,7 @@ class Places:
     def __init__(self, folder: str, own: List[str]) -> None:
         self.folder = os.path.abspath(folder)
         self.temporary = os.path.abspath(tempfile.gettempdir())
+        self._top = self._highest()
         self._own = {os.path.abspath(path) for path in own}
         self._own.update(os.path.realpath(path) for path in own)
         roots = package_roots() + list(_OF_THE_SYSTEM)
@@ -116,6 +118,26 @@ class Places:
             known = name in _MACHINERY or (parent != folder and self.folder_left_out(parent))
             self._left_out[folder] = known
         return known
+
+    def inside(self, folder: str) -> bool:
+        """Say whether the absolute *folder* is the notebook's or lies in it."""
+        return folder == self.folder or folder.startswith(self.folder + os.sep)
+
+    def near(self, folder: str) -> bool:
+        """Say whether *folder* is or lies in the notebook's folder or one of two above it.
+
+        The root and the folder of temporary files, which are everybody's, do not count.
+        """
+        return folder == self._top or folder.startswith(self._top + os.sep)
+
+    def _highest(self) -> str:
+        top = self.folder
+        for _ in range(_PARENTS):
+            parent = os.path.dirname(top)
+            if parent in (os.path.dirname(parent), self.temporary):
+                break
+            top = parent
+        return top
 
     def too_common(self, folder: str) -> bool:
         """Say whether strangers' programs work in *folder* too, so that watching it misleads."""

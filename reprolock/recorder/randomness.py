@@ -9,6 +9,9 @@ theirs by ``random._urandom``. Both names get a pass-through. Nothing is ever dr
 ``RandomState(seed)`` fetches entropy like ``RandomState()`` and is seeded a moment later, by a
 method that calls ``operator.index`` of ``numpy.random._mt19937`` first. So what fetched entropy
 waits until its cell ends, and is forgotten where that call comes from the same instruction.
+
+A state that is put back (``setstate``) hides what was drawn since it was taken, so the functions
+that do it are wrapped too; they make no stream seeded and none unseeded.
 """
 
 from __future__ import annotations
@@ -22,14 +25,12 @@ import sys
 import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from . import callers, generators
 from .cells import Running
 from .imports import AfterImport
 from .journal import Journal
-from .places import package_roots
 
-_MACHINERY = ("ipykernel", "IPython", "jupyter_client", "tornado", "zmq", "importlib")
 _MAKERS = ("default_rng", "RandomState", "SeedSequence")
-_INSTALLED = tuple(root + os.sep for root in package_roots())
 _LONGEST_SEED = 200
 
 
@@ -45,12 +46,16 @@ class Seeder(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A global stream of the module *module*; *state* gives a comparable copy of its state."""
+    """A global stream of the module *module*; *state* gives a comparable copy of its state.
+
+    *setter* is the function that puts a state back, where it is watched.
+    """
 
     name: str
     module: str
     state: Optional[Callable[[Any], Any]]
     seeders: Tuple[Seeder, ...]
+    setter: Optional[str] = None
 
 
 def _numpy_state(module: Any) -> Any:
@@ -73,8 +78,14 @@ def _torch_state(module: Any) -> Any:
 
 
 STREAMS = (
-    Stream("random", "random", lambda module: module.getstate(), (Seeder((), "seed", "a"),)),
-    Stream("numpy", "numpy.random", _numpy_state, (Seeder((), "seed", "seed"),)),
+    Stream(
+        "random",
+        "random",
+        lambda module: module.getstate(),
+        (Seeder((), "seed", "a"),),
+        "setstate",
+    ),
+    Stream("numpy", "numpy.random", _numpy_state, (Seeder((), "seed", "seed"),), "set_state"),
     Stream(
         "torch",
         "torch",
@@ -91,7 +102,9 @@ STREAMS = (
 
 
 class Watch:
-    def __init__(self, journal: Journal, running: Running) -> None:
+    """*names* is the notebook's namespace."""
+
+    def __init__(self, journal: Journal, running: Running, names: Dict[str, Any]) -> None:
         self._journal = journal
         self._running = running
         self._pid = os.getpid()
@@ -102,21 +115,29 @@ class Watch:
         self._unsettled: Dict[Tuple[int, int, int], Dict[str, Any]] = {}
         self._seeding = 0
         self._active = False
+        self._thread: Optional[int] = None
+        self._default_rng: Any = None
         self._replaced: List[Tuple[Any, str, Any, Any]] = []
+        self._generators = generators.Watch(
+            generators.Hooks(journal.guard, self._in_cell, self._replace, self._tell_once), names
+        )
         wanted: Dict[str, Callable[[Any], None]] = {
             stream.module: functools.partial(self._loaded, stream) for stream in STREAMS
         }
         wanted["numpy.random.bit_generator"] = self._bit_generator_loaded
         wanted["numpy.random._mt19937"] = self._mt19937_loaded
+        wanted["uuid"] = self._generators.uuid_loaded
         self._imports = AfterImport(wanted)
 
     def open(self) -> None:
         self._active = True
         self._replace(random, "_urandom", self._entropy(random._urandom))  # type: ignore[attr-defined]
+        self._journal.guard("generators", self._generators.open)
         self._imports.open()
 
     def begin(self) -> None:
         self._flush()
+        self._thread = threading.get_ident()
         self._told = []
         for stream in STREAMS:
             self._journal.guard(stream.name, self._remember, stream)
@@ -144,6 +165,10 @@ class Watch:
         self._modules[stream.name] = module
         for seeder in stream.seeders:
             self._journal.guard(stream.name, self._wrap, stream, seeder, module)
+        if stream.setter is not None:
+            self._journal.guard(stream.name, self._wrap_setter, stream, stream.setter, module)
+        if hasattr(module, "default_rng"):
+            self._journal.guard("numpy.Generator", self._wrap_default_rng, module)
         self._remember(stream)
 
     def _remember(self, stream: Stream) -> None:
@@ -191,11 +216,24 @@ class Watch:
                 self._journal.guard(stream.name, self._seeded_now, stream, call, value)
             return answer
 
-        # So that pickle finds it by name, and another process gets the original.
-        seed.__module__, seed.__qualname__ = path, seeder.name
-        if hasattr(original, "__self__"):
-            seed.__self__ = original.__self__  # type: ignore[attr-defined]
+        _name_as(original, seed, path, seeder.name)
         self._replace(holder, seeder.name, seed)
+
+    def _wrap_setter(self, stream: Stream, name: str, module: Any) -> None:
+        original = getattr(module, name)
+
+        @functools.wraps(original)
+        def set_state(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if not self._listens() or self._seeding:
+                return original(*args, **kwargs)
+            self._journal.guard(stream.name, self._check, stream)
+            answer = original(*args, **kwargs)
+            self._journal.guard(stream.name, self._remember, stream)
+            return answer
+
+        _name_as(original, set_state, stream.module, name)
+        self._replace(module, name, set_state)
 
     def _seeded_now(self, stream: Stream, call: str, value: Any) -> None:
         self._seeded[stream.name] = value is not None
@@ -203,6 +241,43 @@ class Watch:
             "seed", n=self._running.n, stream=stream.name, call=call, seed=_writable(value)
         )
         self._remember(stream)
+
+    # -- generators of NumPy ------------------------------------------------------------------
+
+    def _wrap_default_rng(self, module: Any) -> None:
+        original = module.default_rng
+
+        @functools.wraps(original)
+        def default_rng(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            made = original(*args, **kwargs)
+            if self._in_cell():
+                seed = args[0] if args else kwargs.get("seed")
+                self._journal.guard("numpy.Generator", self._generator_made, seed, sys._getframe(1))
+            return made
+
+        _name_as(original, default_rng, "numpy.random", "default_rng")
+        self._default_rng = default_rng.__code__
+        self._replace(module, "default_rng", default_rng)
+
+    def _generator_made(self, seed: Any, caller: Any) -> None:
+        """Tell the seed: one that comes from the clock is another each time.
+
+        Only of the thread that runs the cell: the order among threads is chance.
+        """
+        if threading.get_ident() != self._thread or callers.importing(caller):
+            return
+        if hasattr(seed, "tolist"):
+            seed = seed.tolist()
+        if isinstance(seed, (int, list, tuple)):
+            call = "numpy.random.default_rng"
+            self._journal.write(
+                "seed",
+                n=self._running.n,
+                stream="numpy.Generator",
+                call=call,
+                seed=_writable(seed),
+            )
 
     # -- entropy ------------------------------------------------------------------------------
 
@@ -227,10 +302,13 @@ class Watch:
         self._replace(module, "randbits", randbits)
 
     def _tell_numpy(self, caller: Any) -> None:
-        where = caller.f_globals.get("__name__", "")
-        if _importing(caller) or where.startswith("numpy.random"):
+        call = None
+        if caller.f_code is self._default_rng:
+            caller, call = caller.f_back, "numpy.random.default_rng"
+        where = callers.module(caller)
+        if callers.importing(caller) or where.startswith("numpy.random"):
             return  # NumPy makes its global stream so, when it is loaded.
-        call = _guess_call(caller)
+        call = call or _guess_call(caller)
         stream = "numpy.RandomState" if call.endswith("RandomState") else "numpy.Generator"
         key = _instruction(caller)
         self._settle(key)
@@ -244,6 +322,7 @@ class Watch:
     def _flush(self) -> None:
         for key in list(self._unsettled):
             self._settle(key)
+        self._generators.flush()
 
     def _mt19937_loaded(self, module: Any) -> None:
         self._journal.guard("numpy.RandomState", self._watch_legacy_seeding, module)
@@ -267,18 +346,21 @@ class Watch:
         return urandom
 
     def _tell_entropy(self, caller: Any) -> None:
-        while caller is not None and caller.f_globals.get("__name__") in ("random", "secrets"):
+        while caller is not None and callers.module(caller) in ("random", "secrets"):
             caller = caller.f_back
-        if caller is None or self._running.n is None or _importing(caller):
+        if caller is None or self._running.n is None or callers.importing(caller):
             return
-        where = str(caller.f_globals.get("__name__", ""))
-        if where.partition(".")[0] not in _MACHINERY:
+        if not callers.is_machinery(caller):
+            where = callers.module(caller)
             self._tell_once("unseeded", stream="entropy", call="random._urandom", where=where)
 
     # -- tools --------------------------------------------------------------------------------
 
     def _listens(self) -> bool:
         return self._active and os.getpid() == self._pid
+
+    def _in_cell(self) -> bool:
+        return self._listens() and not self._seeding and self._running.n is not None
 
     def _replace(self, holder: Any, name: str, ours: Any) -> None:
         self._replaced.append((holder, name, getattr(holder, name), ours))
@@ -305,6 +387,13 @@ def _instruction(frame: Any) -> Tuple[int, int, int]:
     return threading.get_ident(), id(frame), frame.f_lasti
 
 
+def _name_as(original: Any, ours: Any, module: str, name: str) -> None:
+    """Name *ours* so that pickle finds it by name, and another process gets the original."""
+    ours.__module__, ours.__qualname__ = module, name
+    if hasattr(original, "__self__"):
+        ours.__self__ = original.__self__
+
+
 def _argument(seeder: Seeder, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Any:
     if seeder.argument is None:
         return None
@@ -319,24 +408,6 @@ def _writable(seed: Any) -> Any:
         return operator.index(seed)
     except Exception:
         return repr(seed)[:_LONGEST_SEED]
-
-
-def _importing(frame: Any) -> bool:
-    """Say whether *frame* serves the loading of an installed module: that is not the notebook's.
-
-    A compiled module leaves no frame of its own, so the import system's may come first.
-    """
-    while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == "importlib":
-            return True
-        if not _is_installed(frame.f_code.co_filename):
-            return False
-        frame = frame.f_back
-    return False
-
-
-def _is_installed(filename: str) -> bool:
-    return filename.startswith(_INSTALLED) or "site-packages" in filename
 
 
 def _guess_call(caller: Any) -> str:

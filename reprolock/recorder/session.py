@@ -57,7 +57,7 @@ class Session:
         shell = get_ipython()
         self._packages = packages.Watch(journal)
         self._data = data.Watch(journal, self.cell, wanted["folder"])
-        self._randomness = randomness.Watch(journal, self.cell)
+        self._randomness = randomness.Watch(journal, self.cell, shell.user_ns)
         self.metrics = metrics.Watch(journal, self.cell, shell.user_ns, wanted.get("metrics", []))
         self._standin = standin.StandIn(package, shell)
         # Metrics come last, so that what their expressions draw is not a draw of the cell.

@@ -43,14 +43,17 @@ def capture(result: dict[str, Any], verbose: bool) -> list[Line]:
         if "verdict" in result
         else [Line(f"captured  {clean(result['lock']['path'])}", "bold green")]
     )
+    if "journal" in result:
+        lines += wrapped(f"no lock was written; what was seen is in {result['journal']}")
     lines += [
         Line(f"  Python {seen['python']}, {seen['cells']} cells run"),
         Line(f"  {seen['packages']} packages locked to their files, {seen['unresolved']} not"),
         Line(f"  {seen['inputs']} files read, {seen['outputs']} written"),
         Line(f"  random streams: {_streams(seen)}"),
+        *wrapped(f"metrics: {_named(seen['metrics'])}"),
     ]
-    if "journal" in result:
-        lines += wrapped(f"no lock was written; what was seen is in {result['journal']}")
+    if verbose or "journal" in result:
+        lines += [Line(f"  run by {clean(result['kernel'])}")]
     lines += _findings(result["findings"], verbose)
     if "lock" in result:
         lines += [
@@ -64,6 +67,11 @@ def _quoted(path: str) -> str:
     import shlex
 
     return shlex.quote(clean(path))
+
+
+def _named(metrics: dict[str, Any]) -> str:
+    found = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
+    return found or "none found; name one with --metric NAME=EXPRESSION"
 
 
 def _streams(seen: dict[str, Any]) -> str:
@@ -93,12 +101,12 @@ def _metrics(metrics: list[dict[str, Any]]) -> list[Line]:
             m["name"],
             number(m["expected"]),
             number(m["observed"]),
-            _tolerance(m["tolerance"]),
             m["status"],
+            _tolerance(m["tolerance"]),
         )
         for m in metrics
     ]
-    return [*heading("Metrics"), *table(rows, ("name", "locked", "now", "tolerance", ""))]
+    return [*heading("Metrics"), *table(rows, ("name", "locked", "now", "", "tolerance"))]
 
 
 def _tolerance(tolerance: dict[str, Any]) -> str:
@@ -118,6 +126,8 @@ def _causes(result: dict[str, Any]) -> list[Line]:
 
 
 def _findings(findings: list[dict[str, Any]], verbose: bool) -> list[Line]:
+    order = list(_SEVERITY)
+    findings = sorted(findings, key=lambda f: order.index(f["severity"]))
     shown = [f for f in findings if verbose or f["severity"] != "note"]
     notes = len(findings) - len(shown)
     lines: list[Line] = heading("Findings") if shown else []
@@ -155,7 +165,7 @@ def _environment(result: dict[str, Any]) -> list[Line]:
     environment = result.get("environment")
     if environment:
         lines += heading("Environment")
-        lines += wrapped(environment["path"] + (" (cached)" if environment["cached"] else ""))
+        lines += [Line(f"  {clean(environment['path'])}")]  # not broken, so that it can be copied
         for change in environment["substitutions"]:
             lines += wrapped(f"substituted: {change}")
     steps = ", ".join(
@@ -174,12 +184,14 @@ def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     same = not result["findings"] and not any(m["status"] != "exact" for m in result["metrics"])
     title = "the two locks hold the same" if same else "they differ"
     changed = [m for m in result["metrics"] if m["status"] != "exact"]
+    added = [f for f in result["findings"] if f["code"] == "metrics.added"]
     lines = [
         Line(f"{clean(result['locks'][0])}  ->  {clean(result['locks'][1])}", "bold"),
         Line(f"  {title}"),
     ]
-    if changed:
+    if changed or added:
         rows = [(m["name"], number(m["expected"]), number(m["observed"])) for m in changed]
+        rows += [(f["subject"], "-", number(f.get("observed"))) for f in added]
         lines += [*heading("Metrics"), *table(rows, ("name", "first", "second"))]
     # the table above tells the metrics already
     rest = (f["family"] for f in result["findings"] if f["family"] != "metrics")
@@ -205,11 +217,12 @@ def show(result: dict[str, Any], verbose: bool) -> list[Line]:
 
 def _notebook(record: dict[str, Any], verbose: bool) -> list[Line]:
     facts = record["notebook"]
-    ran = [c for c in facts["cells"] if "ran" in c]
+    code = [c for c in facts["cells"] if c["type"] == "code"]
+    ran = [c for c in code if "ran" in c]
     raised = [f"cell {c['index']} raised {c['raised']}" for c in facts["cells"] if "raised" in c]
     lines = [
         *heading("Notebook"),
-        *wrapped(f"{facts['path']}: {len(ran)} of {len(facts['cells'])} cells ran"),
+        *wrapped(f"{facts['path']}: {len(ran)} of {len(code)} code cells ran"),
     ]
     lines += wrapped(f"reference: {facts.get('reference', 'none')}")
     for text in raised:

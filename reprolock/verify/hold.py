@@ -13,9 +13,10 @@ from reprolock.facts import (
     data,
     hardware,
     metrics,
+    notebook,
     randomness,
 )
-from reprolock.finding import Finding, Severity, note, warning
+from reprolock.finding import Finding, Severity, error, note, warning
 from reprolock.judge import Evidence
 from reprolock.result import MetricResult, Tolerance
 
@@ -29,6 +30,7 @@ from reprolock.verify.rerun import differences
 # Where the CPU is of another class, last digits may move; this is far below what any metric means.
 _OTHER_CPU = Tolerance(rel=1e-6, source="default for another class of CPU")
 _EXACT = Tolerance(abs=0.0, source="default")
+_FILES_DIFFER = ("data.output-differs", "data.output-bytes-differ", "data.output-missing")
 _MUST_EQUAL = (
     "notebook.",
     "data.content-changed",
@@ -43,6 +45,7 @@ def hold_against(
     options = _compare_options(state, locked, folder)
     new = _only_new(state.findings, differences(locked, done))
     state.findings += [_looked_into(f, locked, done, options) for f in new]
+    state.findings += _not_run(locked, done)
     unseeded = _unseeded_from(locked.record, done.record)
     results, about_metrics = _metrics(state, locked, done, unseeded)
     outputs = compare.compare_cells(reference.node.cells, done.execution.node.cells, options)
@@ -60,10 +63,28 @@ def hold_against(
         must_equal=sum(
             f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings
         ),
-        files_differ=any(f.code == "data.output-differs" for f in state.findings),
-        files_inexact=any(f.code == "data.output-bytes-differ" for f in state.findings),
+        files_differ=any(f.code in _FILES_DIFFER for f in state.findings),
+        files_inexact=any(f.code == "data.output-within" for f in state.findings),
     )
     return evidence, outputs
+
+
+def _not_run(locked: Lock, done: Run) -> list[Finding]:
+    """Name the cells that the recorded run ran and this one skipped, or the other way round."""
+    cells = locked.record[notebook.Notebook].cells
+    now = done.record[notebook.Notebook].cells
+    return [
+        error(
+            "notebook.other-cells-run",
+            f"cell {new.index} was {'not ' if old.ran is None else ''}run in the recorded run, and "
+            f"was {'not ' if new.ran is None else ''}in this one",
+            subject=f"cell {new.index}",
+            cell=new.index,
+            hint="look for the tag skip-execution",
+        )
+        for old, new in zip(cells, now, strict=False)
+        if old.source_sha256 == new.source_sha256 and (old.ran is None) != (new.ran is None)
+    ]
 
 
 def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
@@ -79,9 +100,13 @@ def _looked_into(
     if finding.code != "data.output-bytes-differ":
         return finding
     old, new = _contents(finding, locked, done)
-    outcome = compare.compare_written(old, new, options) if old is not None else None
-    if outcome is None or outcome.degree is compare.Degree.WITHIN:
+    name = str(finding.subject)
+    outcome = compare.compare_written(old, new, options, name=name) if old is not None else None
+    if outcome is None:
         return finding
+    if outcome.degree is compare.Degree.WITHIN:
+        message = f"{name}: its numbers differ within the stated tolerance"
+        return replace(finding, code="data.output-within", severity=Severity.NOTE, message=message)
     if outcome.degree is compare.Degree.DIFFERENT:
         message = f"{finding.subject}, written by cell {finding.cell}: {outcome.message}"
         return replace(
@@ -133,7 +158,7 @@ def _metrics(
 ) -> tuple[tuple[MetricResult, ...], tuple[Finding, ...]]:
     expected, observed = locked.record[metrics.Metrics], done.record[metrics.Metrics]
     stated = {**locked.policy.tolerances, **state.options.tolerances}
-    unknown = sorted(set(state.options.tolerances) - {m.name for m in expected.metrics})
+    unknown = sorted(set(stated) - {m.name for m in expected.metrics})
     if unknown:
         state.findings.append(
             warning(
@@ -142,10 +167,11 @@ def _metrics(
                 hint="the lock has: " + (", ".join(m.name for m in expected.metrics) or "none"),
             )
         )
+    stated_for_all = state.options.rtol is not None or state.options.atol is not None
     lucky = frozenset(
         m.name
         for m in expected.metrics
-        if unseeded is not None and (m.cell is None or m.cell >= unseeded)
+        if unseeded is not None and not stated_for_all and (m.cell is None or m.cell >= unseeded)
     )
     return metrics.compare(expected, observed, stated, _default(state, locked, done), lucky)
 

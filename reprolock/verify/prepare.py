@@ -15,11 +15,12 @@ from reprolock.facts import (
     packages,
 )
 from reprolock.facts import interpreter as interpreters
-from reprolock.finding import error
+from reprolock.finding import error, warning
 from reprolock.rebuild import rebuild
 from reprolock.result import Verdict
 
 if TYPE_CHECKING:
+    from reprolock.finding import Finding
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
 from reprolock.verify.state import State, Stop
@@ -39,6 +40,15 @@ def read_lock(state: State) -> Lock:
             )
         )
         raise Stop(Verdict.UNVERIFIABLE)
+    state.findings += [
+        warning(
+            "lock.policy-unknown-key",
+            f"the policy has a key that means nothing: {key}",
+            subject=key,
+            hint="check its spelling",
+        )
+        for key in locked.policy.unknown
+    ]
     return locked
 
 
@@ -64,23 +74,22 @@ def reference_of(state: State, locked: Lock, source: NotebookFile) -> NotebookFi
     path = _beside(locked, facts.reference)
     reference = source if path == source.path else notebooks.load(path)
     digests = [notebooks.outputs_digest(cell.get("outputs", ())) for cell in reference.node.cells]
-    if digests != [cell.outputs_sha256 for cell in facts.cells]:
-        same = path == source.path
-        state.findings.append(
-            error(
-                "notebook.reference-changed",
-                f"the outputs stored in {path.name} are not those of the recorded run",
-                subject=path.name,
-                hint="put the captured file back, or capture again"
-                + (
-                    " (without --inplace the outputs are kept in a file of their own)"
-                    if same
-                    else ""
-                ),
-            )
-        )
+    same_file = path == source.path or reference.sha256 == facts.reference_sha256
+    if digests != [cell.outputs_sha256 for cell in facts.cells] or not same_file:
+        state.findings.append(_reference_changed(path, in_notebook=path == source.path))
         raise Stop(Verdict.UNVERIFIABLE)
     return replace(reference, node=_copy(reference.node))
+
+
+def _reference_changed(path: Path, *, in_notebook: bool) -> Finding:
+    return error(
+        "notebook.reference-changed",
+        f"{path.name} does not hold the outputs of the recorded run any more",
+        subject=path.name,
+        hint="the outputs stood in the notebook, which was run or cleared since: capture again"
+        if in_notebook
+        else "put the captured file back, or capture again",
+    )
 
 
 def _copy(node: Any) -> Any:
@@ -119,4 +128,5 @@ def files_of(locked: Lock) -> dict[str, list[Path]]:
     def paths(role: str) -> list[Path]:
         return [path for file in facts.by_role(role) if (path := places.path(file.name))]
 
-    return {"inputs": paths(data.INPUT), "outputs": paths(data.OUTPUT)}
+    made = [path for name in facts.folders if (path := places.path(name))]
+    return {"inputs": paths(data.INPUT), "outputs": paths(data.OUTPUT), "made": made}

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from reprolock import execute, notebooks
 from reprolock.facts import (
     FAMILIES,
+    data,
     metrics,
     notebook,
+    packages,
 )
 from reprolock.facts import interpreter as interpreters
 from reprolock.finding import Finding, error
@@ -42,7 +44,6 @@ def execute_again(
     state.findings += done.findings
     failure = done.execution.failure
     if failure is not None:
-        state.findings += differences(locked, done)
         state.findings.append(
             error(
                 f"run.{failure.kind}",
@@ -53,6 +54,7 @@ def execute_again(
                 hint=failure.hint,
             )
         )
+        state.findings += differences(locked, done)
         raise Stop(Verdict.DID_NOT_RUN)
     return done
 
@@ -90,11 +92,19 @@ def _wanted(locked: Lock) -> tuple[Wanted, ...]:
 
 
 def differences(locked: Lock, done: Run) -> list[Finding]:
-    """Hold every family of the second run against the first; the notebook was held at its step."""
+    """Hold every family of the second run against the first; the notebook was held at its step.
+
+    Of a run that ended early only what was told at its start can be held.
+    """
     own = (notebook.Notebook, metrics.Metrics)
+    early = (interpreters.Interpreter, packages.Packages)
+    ended_early = done.execution.failure is not None
     return [
         finding
         for family in FAMILIES
         if family.kind not in own
+        and (
+            family.kind in early or not ended_early or (done.told_all and family.kind != data.Data)
+        )
         for finding in family.compare(locked.record[family.kind], done.record[family.kind])
     ]

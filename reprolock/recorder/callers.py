@@ -1,0 +1,75 @@
+"""Who calls: frames told apart by the code that they run. Keeps no frame alive."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from typing import Any
+
+from .places import package_roots
+
+MACHINERY = (
+    "ipykernel",
+    "IPython",
+    "jupyter_client",
+    "jupyter_core",
+    "traitlets",
+    "tornado",
+    "zmq",
+    "importlib",
+)
+_INSTALLED = tuple(root + os.sep for root in package_roots())
+_SITE = ("site-packages", "dist-packages")
+_STANDARD = tuple(
+    folder + os.sep
+    for folder in {sysconfig.get_paths()["stdlib"], os.path.dirname(os.path.abspath(os.__file__))}
+)
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def module(frame: Any) -> str:
+    """Return the name of the module whose code *frame* runs."""
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def is_machinery(frame: Any) -> bool:
+    """Say whether *frame* runs code of the kernel or of the import system."""
+    return module(frame).partition(".")[0] in MACHINERY
+
+
+def is_standard(frame: Any) -> bool:
+    """Say whether *frame* runs code of the standard library."""
+    filename = frame.f_code.co_filename
+    if filename.startswith("<frozen "):
+        return True
+    return filename.startswith(_STANDARD) and not any(name in filename for name in _SITE)
+
+
+def importing(frame: Any) -> bool:
+    """Say whether *frame* serves the loading of an installed module: that is not the notebook's.
+
+    A compiled module leaves no frame of its own, so the import system's may come first.
+    """
+    while frame is not None:
+        if module(frame).partition(".")[0] == "importlib":
+            return True
+        if not _is_installed(frame.f_code.co_filename):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def behind_library(frame: Any) -> Any:
+    """Return the first frame from *frame* on that is neither ours nor the standard library's.
+
+    None where the import system comes first, or nothing else.
+    """
+    while frame is not None and module(frame).partition(".")[0] != "importlib":
+        if not is_standard(frame) and not frame.f_code.co_filename.startswith(_OWN):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def _is_installed(filename: str) -> bool:
+    return filename.startswith(_INSTALLED) or "site-packages" in filename
