@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import zipfile
+import zlib
 
 from PIL import Image, PngImagePlugin
 
@@ -61,9 +64,17 @@ def png(pixel, **text):
     return out.getvalue()
 
 
+def packed(*members, year=2024):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), content)
+    return out.getvalue()
+
+
 class TestWrittenFiles:
-    def degree(self, old, new, **options):
-        outcome = compare_written(old, new, CompareOptions(**options))
+    def degree(self, old, new, name="", **options):
+        outcome = compare_written(old, new, CompareOptions(**options), name=name)
         return outcome and outcome.degree
 
     def test_pictures_by_pixels(self):
@@ -77,6 +88,79 @@ class TestWrittenFiles:
     def test_other_kinds_are_not_guessed_at(self):
         assert self.degree(b"PK\x03\x04\0a", b"PK\x03\x04\0b") is None
         assert self.degree(b"text", b"\xff\xfe") is None
+
+    def test_text_has_no_cell_that_read_a_clock(self):
+        assert self.degree(b"took 3.2 s", b"took 3.3 s", clock=True) is Degree.DIFFERENT
+
+    def test_drawings_pages_and_json_by_name_or_content(self):
+        drawing = '<?xml version="1.0"?><!-- {} --><svg><path d="M {}"/></svg>'
+        one, date, moved = (
+            drawing.format(*v).encode() for v in (("now", 1), ("then", 1), ("now", 2))
+        )
+        assert self.degree(one, date) is Degree.NORMALISED
+        assert self.degree(one, moved, "a.SVG") is Degree.DIFFERENT
+        page = "<p id='{}'>{}</p>"
+        ids = [page.format(c * 32, n).encode() for c, n in (("a", 1), ("b", 1), ("a", 2))]
+        assert self.degree(ids[0], ids[1], "a.html") is Degree.NORMALISED
+        assert self.degree(ids[0], ids[1]) is Degree.DIFFERENT
+        assert self.degree(ids[0], ids[2], "a.html") is Degree.DIFFERENT
+        keys = b'{"a": 1, "b": 2}', b'{"b": 2, "a": 1}', b'{"a": 1, "b": 3}', b'{"a": 1, "a": 2'
+        assert self.degree(keys[0], keys[1], "a.json") is Degree.NORMALISED
+        assert self.degree(keys[0], keys[1]) is Degree.DIFFERENT
+        assert self.degree(keys[0], keys[2], "a.json") is Degree.DIFFERENT
+        assert self.degree(keys[0], keys[3], "a.json") is Degree.DIFFERENT
+        twice = b'{"a": 1, "a": 2}', b'{"a": 3, "a": 2}'
+        assert self.degree(*twice, "a.json") is Degree.DIFFERENT
+
+    def test_archives_by_their_members(self):
+        a, b = ("a.npy", b"1" * 99), ("b.npy", b"2" * 99)
+        one = packed(a, b)
+        assert self.degree(one, packed(b, a, year=2025)) is Degree.NORMALISED
+        off = {"disabled": frozenset({"zip-metadata"})}
+        assert self.degree(one, packed(b, a, year=2025), **off) is Degree.DIFFERENT
+        assert self.degree(one, packed(a, ("b.npy", b"3" * 99))) is Degree.DIFFERENT
+        assert self.degree(one, packed(a)) is Degree.DIFFERENT
+        assert self.degree(one, one[: len(one) // 2]) is None
+
+    def test_when_a_document_was_saved_is_metadata(self):
+        core = (
+            '<x><dcterms:created xsi:type="W3C">{}</dcterms:created><dc:creator>{}</dc:creator></x>'
+        )
+        one, date, person = (
+            packed(("docProps/core.xml", core.format(*v)), ("xl/a.xml", "1"))
+            for v in (("2024", "me"), ("2025", "me"), ("2024", "you"))
+        )
+        assert self.degree(one, date) is Degree.NORMALISED
+        assert self.degree(one, person) is Degree.DIFFERENT
+        off = {"disabled": frozenset({"zip-metadata"})}
+        assert self.degree(one, date, **off) is Degree.DIFFERENT
+
+    def test_archives_that_would_not_fit_are_not_unpacked(self, monkeypatch):
+        monkeypatch.setattr("reprolock.compare.archives.MAX_UNPACKED", 100)
+        big = packed(("a", b"0" * 101))
+        assert self.degree(big, packed(("a", b"0" * 101), year=2025)) is None
+        monkeypatch.setattr("reprolock.compare.written._MOST_GZIP", 100)
+        assert self.degree(gzip.compress(b"0" * 101, mtime=1), gzip.compress(b"0", mtime=1)) is None
+
+    def test_gzip_by_what_is_in_it(self):
+        one, later, other = (
+            gzip.compress(text, mtime=when)
+            for text, when in ((b"a,1.0", 1), (b"a,1.0", 2), (b"a,1.5", 1))
+        )
+        assert self.degree(one, later) is Degree.NORMALISED
+        assert self.degree(one, later, disabled=frozenset({"gzip-header"})) is Degree.DIFFERENT
+        assert self.degree(one, other, "a.csv.gz") is Degree.DIFFERENT
+        assert self.degree(one, other, rtol=1) is Degree.WITHIN
+        assert self.degree(one, one[:-9]) is None
+        unknown = [gzip.compress(c + zlib.compress(c), mtime=1) for c in (b"\0", b"\1")]
+        assert self.degree(*unknown) is None
+
+    def test_documents_without_their_dates(self):
+        text = b"%%PDF-1.4 (%d) /CreationDate (D:%d+01'00') /ID [<a%d> <b0>]"
+        one, later, other = (text % v for v in ((1, 2024, 1), (1, 2025, 2), (2, 2024, 1)))
+        assert self.degree(one, later) is Degree.NORMALISED
+        assert self.degree(one, later, disabled=frozenset({"pdf-metadata"})) is Degree.DIFFERENT
+        assert self.degree(one, other) is None
 
 
 class TestScratch:

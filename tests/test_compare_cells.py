@@ -207,13 +207,149 @@ def widget(model, **more):
     }
 
 
-def test_widget_views_have_random_ids():
-    cell = one(code(widget("a1")), code(widget("b2")))
-    assert (cell.status, cell.normalisers) == (CellStatus.NORMALISED, ("json-ids",))
+def test_widget_views_without_state_are_not_compared():
+    assert one(code(widget("a1")), code(widget("b2"))).status is CellStatus.NOT_COMPARED
+    assert one(code(widget("a"), out("1")), code(widget("b"), out("1"))).status is (
+        CellStatus.IDENTICAL
+    )
     assert one(code(widget("a")), code(widget("b", x=1))).status is CellStatus.DIFFERENT
     assert one(code(widget("a")), code(widget("b")), disabled=frozenset({"json-ids"})).status is (
         CellStatus.DIFFERENT
     )
+
+
+def model(name, module="@jupyter-widgets/controls", **state):
+    return {"model_name": name, "model_module": module, "state": state}
+
+
+def slider(mark, value, colour="red"):
+    """Return the state of a box that knows its slider, which knows its box and its looks."""
+    return {
+        f"box{mark}": model("VBoxModel", children=[f"IPY_MODEL_s{mark}"]),
+        f"s{mark}": model(
+            "FloatSliderModel",
+            value=value,
+            parent=f"IPY_MODEL_box{mark}",
+            style=f"IPY_MODEL_st{mark}",
+        ),
+        f"st{mark}": model("SliderStyleModel", handle_color=colour),
+    }
+
+
+def with_states(old, new, *roots, **options):
+    cells = [[code(widget(root))] for root in roots]
+    return compare_cells(*cells, CompareOptions(**options), widgets=(old, new)).cells[0]
+
+
+def test_widgets_by_their_state():
+    before = slider(1, 3.5)
+    cell = with_states(before, slider(2, 3.5, "blue"), "box1", "box2")
+    assert (cell.status, cell.normalisers) == (CellStatus.NORMALISED, ("json-ids",))
+    assert with_states(before, before, "box1", "box1").status is CellStatus.IDENTICAL
+    cell = with_states(before, slider(2, 3.6), "box1", "box2")
+    assert cell.findings[0].message == (
+        "cell 0: widget FloatSliderModel: $.value is 3.6, the locked run's 3.5"
+    )
+    assert with_states(before, slider(2, 3.6), "box1", "box2", atol=1).status is CellStatus.WITHIN
+    (finding,) = with_states(before, {}, "box1", "box2").findings
+    assert finding.message == "cell 0: the state of the widget is missing in the new run"
+    (finding,) = with_states({}, before, "box1", "box1").findings
+    assert finding.message == "cell 0: the state of the widget is missing in the locked run"
+
+
+def test_widgets_that_have_other_parts():
+    after = slider(2, 3.5)
+    after["s2"]["model_name"] = "IntSliderModel"
+    assert with_states(slider(1, 3.5), after, "box1", "box2").status is CellStatus.DIFFERENT
+    after["box2"]["state"]["children"] = []
+    assert with_states(slider(1, 3.5), after, "box1", "box2").status is CellStatus.DIFFERENT
+
+
+def test_the_bar_of_tqdm_in_a_notebook():
+    def bar(mark, count, clock):
+        text = f" {count}/10 [{clock}&lt;00:00,  3.21it/s]"
+        return {mark: model("HTMLModel", value=text)}
+
+    cell = with_states(bar("a", 10, "00:03"), bar("b", 10, "00:04"), "a", "b")
+    assert cell.normalisers == ("json-ids", "progress-bars")
+    cell = with_states(bar("a", 10, "00:03"), bar("b", 9, "00:03"), "a", "b")
+    assert cell.status is CellStatus.DIFFERENT
+
+
+def test_what_an_output_widget_holds():
+    def holds(mark, text):
+        outputs = [out(text), widget(mark)]  # shows itself
+        return {mark: model("OutputModel", "@jupyter-widgets/output", outputs=outputs, msg_id=mark)}
+
+    same = with_states(holds("a", "1"), holds("b", "1"), "a", "b")
+    assert same.status is CellStatus.NORMALISED
+    cell = with_states(holds("a", "1"), holds("b", "2"), "a", "b")
+    assert codes(cell) == ["outputs.number-differs"]
+
+
+def test_binary_parts_of_widgets():
+    def array(mark, values):
+        buffers = [{"encoding": "base64", "path": ["x"], "data": values}]
+        return {mark: {**model("PlotModel", "other"), "buffers": buffers}}
+
+    assert with_states(array("a", "AA"), array("b", "AA"), "a", "b").status is CellStatus.NORMALISED
+    assert with_states(array("a", "AA"), array("b", "AB"), "a", "b").status is CellStatus.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"a": None},
+        {"a": {}},
+        {"a": {"state": []}},
+        {"a": {"state": {"x": "IPY_MODEL_gone"}, "buffers": 3}},
+        {"a": {"model_name": "OutputModel", "state": {"outputs": 3}}},
+        {"a": {"model_name": "ImageModel", "buffers": [{"path": [1], "data": None}]}},
+    ],
+)
+def test_bent_widget_states_never_raise(state):
+    with_states(state, slider(1, 1.0), "a", "box1")
+    with_states(slider(1, 1.0), state, "box1", "a")
+    with_states(state, {"a": {"model_name": "ImageModel", "state": {}}}, "a", "a")
+
+
+def test_ids_in_json_are_random_only_where_they_look_so():
+    def named(**value):
+        return code({"output_type": "display_data", "data": {"application/json": value}})
+
+    for key in ("model_id", "uid", "id"):
+        assert one(named(**{key: "resnet"}), named(**{key: "vgg"})).status is CellStatus.DIFFERENT
+        cell = one(named(**{key: "0" * 32}), named(**{key: "f" * 32}))
+        assert cell.normalisers == ("json-ids",)
+
+
+CLOCKS = [
+    "import time; t = time.time()",
+    "t = perf_counter()",
+    "from time import time",
+    "t = dt.datetime.now()",
+    "pd.Timestamp.now()",
+    "%%time\nf()",
+    "import timeit",
+    "time.process_time_ns()",
+]
+
+
+@pytest.mark.parametrize("source", CLOCKS)
+def test_durations_are_measured_after_a_cell_that_read_a_clock(source):
+    def cells(seconds):
+        texts = [code(out(f"took {seconds} s"), source=f"print({n})") for n in range(2)]
+        return [texts[0], code(source=source), texts[1]]
+
+    before, _, after = compare_cells(cells(3.2), cells(3.3)).cells
+    assert before.status is CellStatus.DIFFERENT
+    assert after.normalisers == ("labelled-durations",)
+
+
+@pytest.mark.parametrize("source", ["time.sleep(1)", "from time import sleep", "x = 'time'"])
+def test_not_every_word_of_time_is_a_clock(source):
+    before, after = (code(out(f"took {s} s"), source=source) for s in (3.2, 3.3))
+    assert one(before, after).status is CellStatus.DIFFERENT
 
 
 def figure(*values, uid="0" * 32):

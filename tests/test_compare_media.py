@@ -210,6 +210,45 @@ def test_other_html():
     assert html("<a href='1'>x</a>", "<a href='2'>x</a>").degree is Degree.DIFFERENT
 
 
+DIGESTS = "a" * 32, "b" * 32
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<div data-md5="{}">x</div>',
+        '<p title="{}">x</p>',
+        '<a href="https://x.org/{}">x</a>',
+        '<script>var md5 = "{}"</script>',
+    ],
+)
+def test_digests_are_results_where_no_name_is_expected(page):
+    assert html(*(page.format(d) for d in DIGESTS)).degree is Degree.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<label for="{0}">x</label><input id="{0}">',
+        '<p aria-labelledby="{}">x</p>',
+        '<a href="#{}">x</a>',
+        '<p class="plot p-{}">x</p>',
+        '<div id="map_{0}"></div><script>var tiles_{0} = L.map("map_{0}")</script>',
+    ],
+)
+def test_names_of_elements_may_be_digests(page):
+    outcome = html(*(page.format(d) for d in DIGESTS))
+    assert (outcome.degree, outcome.normalisers) == (Degree.NORMALISED, {"html-ids"})
+
+
+def test_uuids_are_drawn_wherever_they_stand_and_t_numbers_are_not():
+    ids = "0a1b2c3d-0000-4000-8000-0123456789ab", "ffffffff-0000-4000-8000-0123456789ab"
+    page = '<div data-root="{}">x</div>'
+    assert html(*(page.format(i) for i in ids)).normalisers == {"html-ids"}
+    script = '<script>plot("T_{}")</script>'
+    assert html(script.format(12345), script.format(12346)).degree is Degree.DIFFERENT
+
+
 @pytest.mark.parametrize(
     "piece", ["<table><tr><td>", "<", "<!--", "<a b=", "&#", "<tr><td>1</td></tr>"]
 )

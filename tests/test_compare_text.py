@@ -16,6 +16,8 @@ EXACT = CompareOptions()
 
 
 def compare(expected, observed, **options):
+    """As after a cell that read a clock: the normalisers at their widest."""
+    options.setdefault("clock", True)
     return compare_text(expected, observed, CompareOptions(**options))
 
 
@@ -42,6 +44,12 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
         ("progress-bars", "10%\r20%\r100%", "50%\r100%"),
         ("progress-bars", "10%\x08\x08\x08100%", "100%"),
         ("progress-bars", "a\r\nb", "a\nb"),
+        ("progress-bars", "1/5 [1.20s]\r5/5 [8.62s]", "1/5 [1.31s]\r5/5 [8.71s]"),
+        (
+            "progress-bars",
+            "\r100.00% [5/5 00:08<00:00 loss 0.1]",
+            "\r100.00% [5/5 00:09<00:00 loss 0.1]",
+        ),
         (
             "progress-bars",
             "━━━ 1.2/3.4 MB 12.3 MB/s eta 0:00:00",
@@ -93,7 +101,7 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
             "10/10 - 1s - loss: 0.5 - 1s/epoch - 90ms/step",
         ),
         (
-            "labelled-durations",
+            "tool-durations",
             "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    0.0s finished",
             "[Parallel(n_jobs=1)]: Done  10 out of  10 | elapsed:    1.2min finished",
         ),
@@ -102,6 +110,29 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
             "0:\tlearn: 0.6\ttotal: 47ms\tremaining: 4.7s",
             "0:\tlearn: 0.6\ttotal: 4ms\tremaining: 1m 2s",
         ),
+        (
+            "tool-durations",
+            "[Parallel(n_jobs=1)]: Done 1 tasks | elapsed:  0.1s remaining:    0.0s",
+            "[Parallel(n_jobs=1)]: Done 1 tasks | elapsed:  1.2s remaining:    0.1s",
+        ),
+        (
+            "tool-durations",
+            "Sampling 4 chains for 1_000 tune and 1_000 draw iterations took 12 seconds.",
+            "Sampling 4 chains for 1_000 tune and 1_000 draw iterations took 9 seconds.",
+        ),
+        (
+            "tool-durations",
+            "[t-SNE] Indexed 1797 samples in 0.001s...",
+            "[t-SNE] Indexed 1797 samples in 0.002s...",
+        ),
+        (
+            "tool-durations",
+            "100/100 [======] - 0s 12us/sample - loss: 0.5",
+            "100/100 [======] - 1s 9us/sample - loss: 0.5",
+        ),
+        ("labelled-durations", "fit done (took 3.2 s)", "fit done (took 3.3 s)"),
+        ("labelled-durations", "Runtime: 3.2 s", "Runtime: 3.3 s"),
+        ("labelled-durations", "Total time: 3.2 min", "Total time: 3.3 min"),
         ("labelled-durations", "Elapsed: 3.21 s", "Elapsed: 4 s"),
         ("labelled-durations", "took 3.2 seconds", "took 1 min 2 s"),
         ("labelled-durations", "Training time: 12.3s", "Training time: 11.9s"),
@@ -113,6 +144,16 @@ FORK = "DeprecationWarning: This process (pid=%s) is multi-threaded"
             "2024-01-02 03:04:05,678 - INFO - go",
             "2025-01-02 03:04:06,678 - INFO - go",
         ),
+        ("log-timestamps", "2024-01-02 03:04:05,678 go on", "2024-01-03 03:04:06,679 go on"),
+        ("log-timestamps", "03:04:05 - cmdstanpy - INFO - go", "03:04:06 - cmdstanpy - INFO - go"),
+        ("log-timestamps", "2024-01-02 03:04:05 - INFO - go", "2024-01-02 03:04:06 - INFO - go"),
+        (
+            "log-timestamps",
+            "2024-01-02 03:04:05.678 | INFO     | a:b:1 - go",
+            "2024-01-02 03:04:06.678 | INFO     | a:b:1 - go",
+        ),
+        ("log-timestamps", "[03:04:05] INFO     go", "[03:04:06] INFO     go"),
+        ("log-timestamps", "I0102 03:04:05.678901 12 a.cc:3]", "I0102 03:04:06.678901 13 a.cc:3]"),
         (
             "log-timestamps",
             "[I 2024-01-02 03:04:05,678] Trial 0",
@@ -163,6 +204,49 @@ def test_every_normaliser_has_a_name_that_options_know():
 )
 def test_what_a_user_printed_is_not_hidden(expected, observed):
     assert compare(expected, observed).degree is Degree.DIFFERENT
+
+
+@pytest.mark.parametrize("clock", [True, False])
+@pytest.mark.parametrize(
+    ("expected", "observed"),
+    [
+        ("Recovery took 14 days", "Recovery took 41 days"),
+        ("Trip took 14 h", "Trip took 41 h"),
+        ("Average trip duration: 14.3 min", "Average trip duration: 41.3 min"),
+        ("Optimal route total time: 14 min", "Optimal route total time: 41 min"),
+        ("Time: 45 s", "Time: 54 s"),
+        ("survival duration: 12 days", "survival duration: 21 days"),
+        ("Race: finished in 2:14:00", "Race: finished in 2:41:00"),
+        ("call duration: 0:14:00", "call duration: 0:41:00"),
+        ("duration 14 days 03:00:00", "duration 14 days 04:00:00"),
+        ("duration 14 days 03:00:00", "duration 41 days 03:00:00"),
+        ("training time: 14 days 03:00:00", "training time: 14 days 04:00:00"),
+        ("2024-01-01 10:00:00 ERROR rate peak", "2024-01-01 11:00:00 ERROR rate peak"),
+        ("2024-01-01 10:00:00.123 ERROR rate", "2024-01-02 10:00:00.123 ERROR rate"),
+        ("2024-01-01 10:00:00,123,4", "2024-01-01 10:00:00,124,4"),
+        ("[10:00:00] MAX: 5", "[11:00:00] MAX: 5"),
+        ("[10:00:00] ERROR rate 5", "[11:00:00] ERROR rate 5"),
+        ("<sha 0x7fdeadbeef00>", "<sha 0x7fdeadbeef11>"),
+        ("<sha at 0xdeadbe>", "<sha at 0xdeadbf>"),
+        ("a < b at 0xdeadbeef > c", "a < b at 0xdeadbeee > c"),
+        ("if a < b: id=123456789 c > d", "if a < b: id=123456788 c > d"),
+        ("if a<b: id=123456789 c>d", "if a<b: id=123456788 c>d"),
+        ("dose 12s/batch", "dose 13s/batch"),
+        ("rate 5 ms/step", "rate 6 ms/step"),
+        ("1/2 dose 12s/batch", "1/2 dose 13s/batch"),
+        ("4/5 [8.62s]", "4/5 [8.63s]"),
+        ("\rlap [8.62s]", "\rlap [8.63s]"),
+    ],
+)
+def test_results_that_look_like_clocks_are_compared(expected, observed, clock):
+    assert compare(expected, observed, clock=clock).degree is Degree.DIFFERENT
+
+
+def test_durations_are_measured_only_where_a_clock_was_read():
+    for text in ("Elapsed: {} s", "Route took {} s", "Run time: {} s", "--- {} seconds ---"):
+        one, other = text.format("3.2"), text.format("3.3")
+        assert compare(one, other, clock=True).degree is Degree.NORMALISED
+        assert compare(one, other, clock=False).degree is Degree.DIFFERENT
 
 
 def test_folders_of_both_runs_are_one():

@@ -140,10 +140,61 @@ class TestRandomness:
             7,
             8,
         )
+        assert finding.cell == 1
         drawn = randomness.parse([{"event": "draw", "n": 0, "stream": "torch"}], {0: 1})
         assert [f.code for f in randomness.compare(randomness.Randomness(), drawn)] == [
             "randomness.newly-unseeded"
         ]
+
+    @staticmethod
+    def seeded(*seeds):
+        """Return the facts of a run in which cell 10 + i seeded NumPy with the seed at i."""
+        events = [
+            {"event": "seed", "n": n, "stream": "numpy", "seed": seed}
+            for n, seed in enumerate(seeds)
+        ]
+        return randomness.parse(events, {n: 10 + n for n in range(len(seeds))})
+
+    def test_all_seedings_are_kept_in_order(self):
+        facts = self.seeded(7, "'text'", 7, 2**70)
+        (stream,) = facts.streams
+        assert stream.seedings == ((7, 10), ("'text'", 11), (7, 12), (str(2**70), 13))
+        assert (stream.seed, stream.seeded_in) == (7, 10)
+        (table,) = randomness.to_toml(facts)["streams"]
+        assert table["seedings"][1] == {"seed": "'text'", "cell": 11}
+        assert randomness.from_toml(randomness.to_toml(facts)) == facts
+        (table,) = randomness.to_toml(self.seeded(7))["streams"]
+        assert table == {"library": "numpy", "seed": 7, "seeded-in": 10}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "cell", "expected", "observed"),
+        [
+            ((1, 2, 3), (1, 9, 3), 11, 2, 9),
+            ((1, 2), (1,), 11, 2, None),
+            ((1,), (1, 2), 11, None, 2),
+        ],
+    )
+    def test_the_first_seeding_that_differs_is_named(self, old, new, cell, expected, observed):
+        (finding,) = randomness.compare(self.seeded(*old), self.seeded(*new))
+        assert (finding.code, finding.subject) == ("randomness.seed-changed", "numpy")
+        assert (finding.cell, finding.expected, finding.observed) == (cell, expected, observed)
+
+    def test_a_hundred_seedings_are_kept_and_a_digest_stands_for_all(self):
+        facts = self.seeded(*range(150))
+        (stream,) = facts.streams
+        assert len(stream.seedings) == 100
+        assert randomness.from_toml(randomness.to_toml(facts)) == facts
+        assert randomness.compare(facts, self.seeded(*range(150))) == ()
+        (finding,) = randomness.compare(facts, self.seeded(*range(149), 7))
+        assert finding.code == "randomness.seed-changed"
+        assert "after the first 100" in finding.message
+        (finding,) = randomness.compare(self.seeded(*range(100)), facts)
+        assert finding.code == "randomness.seed-changed"
+
+    def test_a_seeding_without_a_seed_is_refused(self):
+        table = {"streams": [{"library": "numpy", "seed": 1, "seedings": [{"cell": 2}]}]}
+        with pytest.raises(LockError, match="seedings has no `seed`"):
+            randomness.from_toml(table)
 
 
 class Nvml:

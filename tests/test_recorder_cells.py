@@ -79,6 +79,7 @@ def test_the_start_and_the_interpreter(recorded):
     assert facts["executable"] == str(kernels.science_python())
     assert facts["prefix"] == str(kernels.science_python().parent.parent)
     assert facts["flags"]["hash_randomization"] in (0, 1)
+    assert "dont_write_bytecode" not in facts["flags"]
 
 
 def test_only_listed_environment_variables_are_told(recorded):

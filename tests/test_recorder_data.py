@@ -129,6 +129,68 @@ def test_a_folder_that_the_hook_saw_is_watched_from_then_on(folder, tmp_path):
     assert [event["via"] for event in recorded.of("file")] == ["open", "inotify"]
 
 
+def test_folders_that_a_cell_makes(folder):
+    recorded = record(
+        folder,
+        "import os, pathlib, tempfile\nos.makedirs('a/b'); os.makedirs('a/b', exist_ok=True)",
+        "pathlib.Path('../beside').mkdir(); pathlib.Path('../beside').mkdir(exist_ok=True)",
+        "os.mkdir('gone'); os.rmdir('gone'); os.mkdir('.git'); os.mkdir('__pycache__')",
+        "os.rmdir(tempfile.mkdtemp()); tempfile.mkdtemp() and None",
+        "!mkdir -p c/d",
+        "os.makedirs('data', exist_ok=True)",
+    )
+    found = [(one["n"], one["path"]) for one in recorded.of("folder")]
+    assert found == [
+        (0, str(folder / "a")),
+        (0, str(folder / "a" / "b")),
+        (1, str(folder.parent / "beside")),
+        (4, str(folder / "c")),
+        (4, str(folder / "c" / "d")),
+    ]
+
+
+def test_folders_beside_the_notebook_s_that_a_cell_lists(folder, tmp_path):
+    for name in ("raw", "images", "walked/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "helper.py").write_text("")
+    recorded = record(
+        folder,
+        "import glob, os, sys\nfrom pathlib import Path\nsys.path.append('../code')",
+        "os.listdir('../raw'); os.listdir('../raw'); glob.glob('../images/*.png')",
+        "list(Path('..').iterdir()); list(os.walk('../walked'))",
+        "os.listdir(); os.listdir('data'); os.listdir('/'); os.listdir('/usr/lib') and None",
+        "import helper",
+        "!ls ../raw",
+    )
+    found = [(one["n"], one["path"]) for one in recorded.of("listed")]
+    assert found == [
+        (1, str(tmp_path / "raw")),
+        (1, str(tmp_path / "images")),
+        (2, str(tmp_path)),
+        (2, str(tmp_path / "walked")),
+        (2, str(tmp_path / "walked" / "deep")),
+    ]
+
+
+def test_the_state_before_a_change_is_told(folder):
+    before = (folder / "in.csv").stat()
+    recorded = record(
+        folder,
+        "open('in.csv', 'a').write('3,4\\n');",
+        "f = open('in.csv', 'r+'); f.write('z'); f.close()",
+        "open('new.txt', 'a').write('x');",
+        "open('in.csv', 'w').write('x');",
+    )
+    append, update, new, write = recorded.of("file")
+    assert append["existed"]
+    assert (append["size_before"], append["mtime_before"]) == (before.st_size, before.st_mtime_ns)
+    assert (update["op"], update["size_before"]) == ("update", before.st_size + 4)
+    assert update["mtime_before"] == append["mtime_ns"]
+    assert "size_before" not in new
+    assert "size_before" not in write
+
+
 def test_a_native_write_before_a_read_is_told_before_it(folder):
     recorded = record(folder, "import os\nos.system('echo 1 > n.txt')\nopen('n.txt').read();")
     assert recorded.files(0) == [("write", "n.txt"), ("read", "n.txt")]

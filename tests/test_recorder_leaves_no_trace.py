@@ -44,6 +44,12 @@ def hooks():
         "callbacks": {name: len(found) for name, found in shell.events.callbacks.items()},
         "random.seed": random.seed == random._inst.seed,
         "urandom": random._urandom is os.urandom,
+        "os.urandom": type(os.urandom).__name__,
+        "uuid1": sys.modules["uuid"].uuid1.__code__.co_filename,
+        "Random": [getattr(random.Random, f).__code__.co_filename for f in ("seed", "setstate")],
+        "random.setstate": random.setstate == random._inst.setstate,
+        "numpy.set_state": type(numpy.random.set_state).__name__,
+        "default_rng": type(numpy.random.default_rng).__name__,
         "numpy.seed": type(numpy.random.seed).__name__,
         "randbits": numpy.random.bit_generator.randbits == secrets.randbits,
         "operator": numpy.random._mt19937.operator is operator,
@@ -125,12 +131,16 @@ def test_a_function_that_seeds_still_pickles_and_shows_its_signature(tmp_path):
             "print([pickle.loads(pickle.dumps(f)) is f for f in (random.seed, np.random.seed)])",
             "print(random.seed.__self__ is random._inst, np.__spec__.loader is np.__loader__)",
             "print(type(np.random.__spec__.loader).__name__)",
+            "import os; fs = os.urandom, np.random.set_state, np.random.default_rng",
+            "print([pickle.loads(pickle.dumps(f)) is f for f in fs])",
         ],
     )
     assert [reply.text for reply in recorded.replies[1:]] == [
         "[True, True]\n",
         "True True\n",
         "SourceFileLoader\n",
+        "",
+        "[True, True, True]\n",
     ]
 
 

@@ -107,7 +107,8 @@ def test_seeded_generators_are_not_told(folder, python):
         "[np.random.RandomState(i).rand() for i in range(50)]",
         python=python,
     )
-    assert told(recorded) == []
+    assert recorded.of("unseeded") == recorded.of("draw") == []
+    assert {event["stream"] for event in recorded.of("seed")} == {"numpy.Generator"}
 
 
 def test_a_helper_that_makes_both_kinds(folder):
@@ -118,6 +119,100 @@ def test_a_helper_that_makes_both_kinds(folder):
         "make(); make(3)",
     )
     assert told(recorded) == [(2, "unseeded", "numpy.RandomState")]
+
+
+def unseeded(recorded):
+    return [(e["n"], e["stream"], e["call"], e["where"]) for e in recorded.of("unseeded")]
+
+
+@pytest.mark.parametrize("python", [kernels.own_python, kernels.older_python])
+def test_random_objects_without_a_seed(folder, python):
+    (folder / "helper.py").write_text("import random\ndef make(): return random.Random()\n")
+    recorded = record(
+        folder,
+        "import copy, pickle, random, tempfile, helper",
+        "random.Random().random(); kept = random.Random()",
+        "helper.make() and None",
+        "random.Random(1); r = random.Random(); r.seed(2); r.random() and None",
+        "copy.deepcopy(r); pickle.loads(pickle.dumps(r)) and None",
+        "r = random.Random(); r.random(); r.seed(3)",
+        "class Mine(random.Random): pass\nMine(4); Mine() and None",
+        "r.seed()",
+        "tempfile.NamedTemporaryFile().close(); print('x')",
+        "random.SystemRandom() and None",
+        python=python,
+    )
+    assert [reply.error for reply in recorded.replies] == [None] * 10
+    stream = ("random.Random", "random.Random")
+    assert unseeded(recorded) == [
+        (1, *stream, "__main__"),
+        (2, *stream, "helper"),
+        (5, *stream, "__main__"),
+        (6, *stream, "__main__"),
+        (7, *stream, "__main__"),
+    ]
+    assert recorded.of("seed") == recorded.of("draw") == []
+
+
+@pytest.mark.parametrize("python", [kernels.own_python, kernels.older_python])
+def test_entropy_that_the_notebook_asks_for_and_not_that_of_the_kernel(folder, python):
+    (folder / "helper.py").write_text("import os\ndef key(): return os.urandom(4)\n")
+    recorded = record(
+        folder,
+        "import os, uuid, helper",
+        "os.urandom(4) and None",
+        "def name():\n    return uuid.uuid4()\nname() and None",
+        "uuid.uuid1() and None",
+        "print('x', flush=True); from IPython.display import display; display(1)",
+        "helper.key() and None",
+        "uuid.uuid5(uuid.NAMESPACE_DNS, 'a') and None",
+        python=python,
+    )
+    assert [reply.error for reply in recorded.replies] == [None] * 7
+    assert unseeded(recorded) == [
+        (1, "os.urandom", "os.urandom", "__main__"),
+        (2, "os.urandom", "uuid.uuid4", "__main__"),
+        (3, "os.urandom", "uuid.uuid1", "__main__"),
+    ]
+
+
+def test_a_state_that_is_put_back_hides_no_draw(folder):
+    recorded = record(
+        folder,
+        "import random, numpy as np",
+        "s = np.random.get_state(); np.random.rand(); np.random.set_state(s)",
+        "s = random.getstate(); random.random(); random.setstate(s)",
+        "random.setstate(random.Random(1).getstate())",
+        "random.random() and None",
+        "random.seed(1); s = random.getstate(); random.random(); random.setstate(s)",
+        "random.random() and None",
+    )
+    assert told(recorded) == [
+        (1, "draw", "numpy"),
+        (2, "draw", "random"),
+        (4, "draw", "random"),
+        (5, "seed", "random"),
+    ]
+
+
+def test_the_seeds_of_generators(folder):
+    recorded = record(
+        folder,
+        "import time, numpy as np",
+        "np.random.default_rng(7); now = time.time_ns(); np.random.default_rng(seed=now)",
+        "np.random.default_rng(np.int64(8)); np.random.default_rng([1, 2]); print(now)",
+        "np.random.default_rng(np.random.default_rng(9)) and None",
+        "np.random.default_rng() and None",
+    )
+    seeds = [(e["n"], e["stream"], e["seed"]) for e in recorded.of("seed")]
+    assert seeds == [
+        (1, "numpy.Generator", 7),
+        (1, "numpy.Generator", int(recorded.replies[2].text)),
+        (2, "numpy.Generator", 8),
+        (2, "numpy.Generator", "[1, 2]"),
+        (3, "numpy.Generator", 9),
+    ]
+    assert unseeded(recorded) == [(4, "numpy.Generator", "numpy.random.default_rng", "__main__")]
 
 
 def test_loading_libraries_is_no_draw(folder):

@@ -23,6 +23,7 @@ from reprolock.compare.model import (
 from reprolock.compare.structure import compare_json
 from reprolock.compare.tables import compare_html, compare_markup
 from reprolock.compare.text import compare_text
+from reprolock.compare.widgets import WidgetStates, compare_widgets
 from reprolock.finding import Finding, Severity
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ _OURS = re.compile(
     r"\s*(?:#.*|%load_ext\s+reprolock\b.*|%%?reprolock\b.*|!\s*reprolock\b.*|import\s+reprolock"
     r"|reprolock\.capture\(.*\)\s*;?)?\s*\Z"
 )
+# What a cell prints can be a duration of its own only once the notebook has read a clock.
+_CLOCK = re.compile(
+    r"\btime\.(?:time|perf_counter|monotonic|process_time)(?:_ns)?\b"
+    r"|\b(?:perf_counter|monotonic|process_time)(?:_ns)?\s*\(|\bdefault_timer\b|\btimeit\b"
+    r"|\bfrom\s+time\s+import\s+(?!sleep\s*$)|\bdatetime\.(?:now|utcnow|today)\b"
+    r"|\bTimestamp\.(?:now|utcnow|today)\b|^\s*%%?time\b",
+    re.MULTILINE,
+)
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 # Of several differing forms of one output, the one that says most about it is told.
 _TELLING = ("text/html", "image/", "application/", "text/latex", "text/markdown", "text/plain")
 _COMPARE = {
@@ -57,27 +67,41 @@ class _Output:
     value: Any  # text of a stream; the output of an error; the MIME bundle
 
 
+@dataclass(frozen=True)
+class _Setting:
+    options: CompareOptions
+    widgets: WidgetStates
+
+
 def compare_cells(
     expected: Sequence[Mapping[str, Any]],
     observed: Sequence[Mapping[str, Any]],
     options: CompareOptions | None = None,
+    *,
+    widgets: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
 ) -> OutputComparison:
     """Compare the outputs of the code cells of two notebooks.
 
     *expected*, *observed*: all cells of the locked and of the new run, as nbformat 4 has them.
+    *widgets*: of both notebooks, model id -> model, as the "state" of the widget state in the
+    metadata of nbformat 4 has them.
     Execution counts, metadata and tracebacks are not compared. Never raises for what the cells
     hold.
     """
     options = options or CompareOptions()
+    states = WidgetStates(*(widgets or ({}, {})))
+    clock = False
     pairs = align(expected, observed)
     cells = []
     for index, cell in enumerate(expected):
         if cell.get("cell_type") == "code":
             other = observed[pairs[index]] if index in pairs else {}
-            cells.append(_compare_cell(index, cell, other, options))
+            clock = clock or _CLOCK.search(joined(cell.get("source"))) is not None
+            setting = _Setting(replace(options, clock=clock), states)
+            cells.append(_compare_cell(index, cell, other, setting))
     added = sorted(set(range(len(observed))) - set(pairs.values()))
     cells.extend(
-        _compare_cell(index, {}, observed[index], options)
+        _compare_cell(index, {}, observed[index], _Setting(options, states))
         for index in added
         if observed[index].get("cell_type") == "code"
     )
@@ -85,23 +109,26 @@ def compare_cells(
 
 
 def _compare_cell(
-    index: int, expected: Mapping[str, Any], observed: Mapping[str, Any], options: CompareOptions
+    index: int, expected: Mapping[str, Any], observed: Mapping[str, Any], setting: _Setting
 ) -> CellComparison:
     cell_id = identifier(expected) or identifier(observed)
     before, after = _outputs(expected), _outputs(observed)
     if not (before or after) or _only_ours(expected or observed):
         return CellComparison(index, cell_id, CellStatus.NOT_COMPARED)
-    worst, first = IDENTICAL, None
+    worst, first, compared = IDENTICAL, None, False
     names: set[str] = set()
     findings = []
-    for place, outcome in _outcomes(before, after, options):
+    for place, outcome in _outcomes(before, after, setting):
+        if not outcome.compared:
+            continue
+        compared = True
         worst = max(worst, outcome, key=lambda o: o.degree)
         names |= outcome.normalisers
         if outcome.degree is Degree.DIFFERENT:
             first = place if first is None else min(first, place)
             findings.append(_finding(index, cell_id, outcome))
-    status = _STATUS[worst.degree]
-    reason = options.reason(index, cell_id) if expected else None
+    status = _STATUS[worst.degree] if compared else CellStatus.NOT_COMPARED
+    reason = setting.options.reason(index, cell_id) if expected else None
     if status is CellStatus.DIFFERENT and reason is not None:
         status = CellStatus.EXCUSED
         findings = [_excuse(finding, reason) for finding in findings]
@@ -155,14 +182,14 @@ def _outputs(cell: Mapping[str, Any]) -> list[_Output]:
 
 
 def _outcomes(
-    before: Sequence[_Output], after: Sequence[_Output], options: CompareOptions
+    before: Sequence[_Output], after: Sequence[_Output], setting: _Setting
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield place and comparison of each pair of outputs of a kind."""
     for kind in dict.fromkeys(o.kind for o in (*before, *after)):
         olds = [o for o in before if o.kind == kind]
         news = [o for o in after if o.kind == kind]
         for old, new in _pair(olds, news):
-            yield (old or new).place, _compare(kind, old, new, options)  # type: ignore[union-attr]
+            yield (old or new).place, _compare(kind, old, new, setting)  # type: ignore[union-attr]
 
 
 def _pair(
@@ -182,17 +209,15 @@ def _pair(
     yield from zip(olds[ends[0] :], news[ends[1] :], strict=True)
 
 
-def _compare(
-    kind: str, old: _Output | None, new: _Output | None, options: CompareOptions
-) -> Outcome:
+def _compare(kind: str, old: _Output | None, new: _Output | None, setting: _Setting) -> Outcome:
     if old is None or new is None:
         return _one_sided(kind, old, new)
     if kind == "error":
-        return _compare_errors(old.value, new.value, options)
+        return _compare_errors(old.value, new.value, setting.options)
     if kind == "data":
-        return _compare_bundles(old.value, new.value, options)
+        return _compare_bundles(old.value, new.value, setting)
     verb = "printed" if kind == "stdout" else f"wrote to {kind}"
-    return compare_text(old.value, new.value, options, verb)
+    return compare_text(old.value, new.value, setting.options, verb)
 
 
 def _one_sided(kind: str, old: _Output | None, new: _Output | None) -> Outcome:
@@ -234,13 +259,11 @@ def _compare_errors(
     return different(code, said, outcome.expected, outcome.observed).plus(outcome.normalisers)
 
 
-def _compare_bundles(
-    old: Mapping[str, Any], new: Mapping[str, Any], options: CompareOptions
-) -> Outcome:
+def _compare_bundles(old: Mapping[str, Any], new: Mapping[str, Any], setting: _Setting) -> Outcome:
     """Compare each form that both have; told is the worst, and of these the most telling."""
     if not old and not new:
         return IDENTICAL
-    outcomes = [(m, _compare_mime(m, old[m], new[m], options)) for m in old if m in new]
+    outcomes = [(m, _compare_mime(m, old[m], new[m], setting)) for m in old if m in new]
     names = frozenset[str]().union(*(o.normalisers for _, o in outcomes))
     outcomes.sort(key=lambda item: (-item[1].degree, _rank(item[0])))
     worst = outcomes[0][1] if outcomes else IDENTICAL
@@ -248,7 +271,9 @@ def _compare_bundles(
         was, now = (", ".join(sorted(map(str, b))) or "nothing" for b in (old, new))
         said = f"an output came as {excerpt(now)}, the locked run's as {excerpt(was)}"
         worst = different("outputs.mime-differs", said, excerpt(was), excerpt(now))
-    return worst.plus(names)
+    # What else a widget comes with is a placeholder for a page that cannot draw it.
+    compared = worst.degree is Degree.DIFFERENT or all(o.compared for _, o in outcomes)
+    return replace(worst.plus(names), compared=compared)
 
 
 def _rank(mime: str) -> int:
@@ -256,7 +281,22 @@ def _rank(mime: str) -> int:
     return next(ranks, len(_TELLING))
 
 
-def _compare_mime(mime: str, old: Any, new: Any, options: CompareOptions) -> Outcome:
+def _nested(old: Any, new: Any, setting: _Setting) -> Outcome:
+    """Compare what two output widgets hold, as the outputs of a cell."""
+    sides = (_outputs({"outputs": old}), _outputs({"outputs": new}))
+    worst, names = IDENTICAL, frozenset[str]()
+    for _, outcome in _outcomes(*sides, setting):
+        names |= outcome.normalisers
+        worst = max(worst, outcome, key=lambda o: o.degree)
+    return worst.plus(names)
+
+
+def _compare_mime(mime: str, old: Any, new: Any, setting: _Setting) -> Outcome:
+    options = setting.options
+    if mime == _WIDGET and isinstance(old, dict) and isinstance(new, dict):
+        return compare_widgets(
+            old, new, options, setting.widgets, lambda a, b, w: _nested(a, b, _Setting(options, w))
+        )
     if mime == "application/json" or mime.endswith("json") or isinstance(old, dict):
         return compare_json(old, new, options)
     one, other = joined(old), joined(new)

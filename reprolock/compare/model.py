@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ class CellStatus(str, Enum):
     ``IDENTICAL``: byte for byte. ``NORMALISED``: the same after declared normalisers.
     ``WITHIN``: numbers differ, each within rtol and atol. ``DIFFERENT``: anything else.
     ``EXCUSED``: different, and the policy lets it. ``NOT_COMPARED``: no outputs on either side,
-    or the cell does nothing but call reprolock.
+    the cell does nothing but call reprolock, or it shows only widgets of which neither notebook
+    keeps the state.
     """
 
     IDENTICAL = "identical"
@@ -41,7 +42,9 @@ class CompareOptions:
     *rtol* and *atol*: a printed number may move by ``max(atol, rtol * |expected|)``; at 0 and 0
     it must be the same as printed. *excused*: cell id or index of the cell in the expected
     notebook -> reason. *disabled*: names of normalisers that stay off. *extra_paths*:
-    (folder, placeholder); give the folders of both runs the same placeholder.
+    (folder, placeholder); give the folders of both runs the same placeholder. *clock*: the code
+    behind the text reads a clock, so that "took 3.2 s" is a measurement; compare_cells sets it
+    cell by cell.
     Raises UsageError where a tolerance is negative or not finite.
     """
 
@@ -50,6 +53,7 @@ class CompareOptions:
     excused: Mapping[str | int, str] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
     extra_paths: tuple[tuple[str, str], ...] = ()
+    clock: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
@@ -81,7 +85,10 @@ class Degree(IntEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The comparison of two values. *code* is a finding's, and set where *degree* is not equal."""
+    """The comparison of two values. *code* is a finding's, and set where *degree* is not equal.
+
+    *compared*: False where what matters was not there on either side.
+    """
 
     degree: Degree
     code: str = ""
@@ -89,11 +96,11 @@ class Outcome:
     expected: Any = None
     observed: Any = None
     normalisers: frozenset[str] = frozenset()
+    compared: bool = True
 
     def plus(self, normalisers: Iterable[str]) -> Outcome:
         """Return the same with more *normalisers*."""
-        names = self.normalisers | frozenset(normalisers)
-        return Outcome(self.degree, self.code, self.message, self.expected, self.observed, names)
+        return replace(self, normalisers=self.normalisers | frozenset(normalisers))
 
 
 IDENTICAL = Outcome(Degree.IDENTICAL)

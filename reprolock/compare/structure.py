@@ -17,31 +17,49 @@ from reprolock.compare.numbers import close
 from reprolock.compare.text import compare_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reprolock.compare.model import CompareOptions
 
 _LONGEST_PATH = 200
 
-# Always drawn at random by the library that writes them.
-_RANDOM_KEYS = frozenset({"model_id", "uid"})
-# Random only where the value looks so.
-_ID_KEYS = frozenset({"id", "docid", "root_id", "roots", "uirevision", "elementid", "div_id"})
-_RANDOM = re.compile(
-    r"[\w-]{0,20}?(?:[0-9a-f]{16,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
+# Random only where the value looks so: a "model_id" may be "resnet".
+_ID_KEYS = frozenset(
+    "model_id uid id docid root_id roots uirevision elementid div_id".split()  # noqa: SIM905
 )
+_RANDOM = re.compile(r"[\w-]{0,20}?(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 
 
-def compare_json(expected: Any, observed: Any, options: CompareOptions) -> Outcome:
-    """Compare two JSON values. Nested as deep as may be: it keeps its own stack."""
+def compare_json(
+    expected: Any,
+    observed: Any,
+    options: CompareOptions,
+    *,
+    random_keys: frozenset[str] = frozenset(),
+    same: Callable[[str, str], bool] | None = None,
+) -> Outcome:
+    """Compare two JSON values. Nested as deep as may be: it keeps its own stack.
+
+    *random_keys*: those whose strings are drawn at random whatever they look like. *same*: tells
+    of two strings that differ whether they mean the same.
+    """
     if _same(expected, observed):
         return IDENTICAL
-    walk = _Walk(options)
+    walk = _Walk(options, random_keys, same)
     walk.run(expected, observed)
     return walk.outcome()
 
 
 class _Walk:
-    def __init__(self, options: CompareOptions) -> None:
+    def __init__(
+        self,
+        options: CompareOptions,
+        random_keys: frozenset[str],
+        same: Callable[[str, str], bool] | None,
+    ) -> None:
         self.options = options
+        self.random_keys = random_keys
+        self.same = same
         self.worst = IDENTICAL
         self.names: set[str] = set()
         self.outside = 0  # numbers beyond tolerance
@@ -63,7 +81,7 @@ class _Walk:
             self._take(_keys_differ(path, one, other))
             return
         for key in reversed(one):
-            if self.options.allows("json-ids") and _random(key, one[key], other[key]):
+            if self.options.allows("json-ids") and self._random(key, one[key], other[key]):
                 self.names.add("json-ids")
             else:
                 self.stack.append((_below(path, f".{key}"), one[key], other[key]))
@@ -76,7 +94,17 @@ class _Walk:
         pairs = zip(range(len(one) - 1, -1, -1), reversed(one), reversed(other), strict=True)
         self.stack.extend((_below(path, f"[{i}]"), a, b) for i, a, b in pairs)
 
+    def _random(self, key: str, one: Any, other: Any) -> bool:
+        # Strings only: to compare nested values here would recurse into them.
+        if not (isinstance(one, str) and isinstance(other, str)) or one == other:
+            return False
+        if key in self.random_keys:
+            return True
+        return key in _ID_KEYS and bool(_RANDOM.match(one) and _RANDOM.match(other))
+
     def _leaves(self, path: str, one: Any, other: Any) -> None:
+        if self.same and isinstance(one, str) and isinstance(other, str) and self.same(one, other):
+            return
         outcome = _leaf(path, one, other, self.options)
         self.outside += outcome.degree is Degree.DIFFERENT and _number(one) and _number(other)
         self._take(outcome)
@@ -112,15 +140,6 @@ def _same(one: Any, other: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _random(key: str, one: Any, other: Any) -> bool:
-    # Strings only: to compare nested values here would recurse into them.
-    if not (isinstance(one, str) and isinstance(other, str)) or one == other:
-        return False
-    if key in _RANDOM_KEYS:
-        return True
-    return key in _ID_KEYS and bool(_RANDOM.match(one) and _RANDOM.match(other))
 
 
 def _leaf(path: str, one: Any, other: Any, options: CompareOptions) -> Outcome:

@@ -30,11 +30,24 @@ _ENOUGH = 1_000  # differing cells; more are not counted
 
 # pandas' Styler: T_ and (a piece of) a UUID; the rest: UUIDs and 128-bit digests, as plotly,
 # altair, bokeh, folium and Colab write them into attributes, scripts and style sheets.
-_RANDOM_ID = re.compile(
-    r"\bT_[0-9a-f]{5}(?:[0-9a-f]{1,27})?(?=_|\b)"
-    r"|(?<![0-9a-f])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?![0-9a-f])"
+_STYLER = r"T_[0-9a-f]{5}(?:[0-9a-f]{1,27})?(?=_|\b)"
+_UUID4 = (
+    r"(?<![0-9a-f])[0-9a-f]{8}[-_][0-9a-f]{4}[-_]4[0-9a-f]{3}[-_][89ab][0-9a-f]{3}[-_][0-9a-f]{12}"
+    r"(?![0-9a-f])"
+)
+# Where a name of an element is expected.
+_AS_NAME = re.compile(
+    rf"\b{_STYLER}|(?<![0-9a-f])[0-9a-f]{{8}}(?:[-_][0-9a-f]{{4}}){{3}}[-_][0-9a-f]{{12}}(?![0-9a-f])"
     r"|(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"
 )
+# In code, where a bare digest may be a result: those with a name in front (`map_`, `altair-viz-`)
+# and selectors.
+_IN_CODE = re.compile(
+    rf"(?<=#){_STYLER}|{_UUID4}|(?<=[A-Za-z][-_])[0-9a-f]{{32}}(?![0-9a-f])"
+    rf"|(?<=\bid=[\"'])(?:{_STYLER}|[0-9a-f]{{32}}(?![0-9a-f]))"
+)
+_ELSEWHERE = re.compile(_UUID4)
+_NAMES = ("id", "for", "class")
 _VOID = frozenset({"br", "hr", "img", "input", "meta", "link", "col", "wbr", "source"})
 _TABLE_TAGS = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th", "caption"})
 # These say how a cell looks or is called by a style sheet, not what it holds.
@@ -64,8 +77,18 @@ class RandomIds:
         self.on = on
         self.seen: dict[str, str] = {}
 
-    def __call__(self, text: str) -> str:
-        return _RANDOM_ID.sub(self._name, text) if self.on else text
+    def code(self, text: str) -> str:
+        """Return a script or style sheet with its random ids renamed."""
+        return self._rename(_IN_CODE, text)
+
+    def attribute(self, name: str, value: str) -> str:
+        """Return the value of an attribute: renamed are names of elements, elsewhere UUIDs."""
+        names = name in _NAMES or name.startswith("aria-")
+        names = names or (name == "href" and value.startswith("#"))
+        return self._rename(_AS_NAME if names else _ELSEWHERE, value)
+
+    def _rename(self, pattern: re.Pattern[str], text: str) -> str:
+        return pattern.sub(self._name, text) if self.on else text
 
     def _name(self, match: re.Match[str]) -> str:
         return self.seen.setdefault(match[0].replace("_", "-"), f"id-{len(self.seen)}")
@@ -95,7 +118,7 @@ class _Page(HTMLParser):
         own = tag in _TABLE_TAGS
         kept = [(k, v) for k, v in attrs if not (own and k in (*_DULL, "colspan", "rowspan"))]
         if kept or not own:
-            said = "".join(f' {k}="{self.ids(v or "")}"' for k, v in kept)
+            said = "".join(f' {k}="{self.ids.attribute(k, v or "")}"' for k, v in kept)
             self._say(f"<{tag}{said}>")
 
     def _cell(self, tag: str, attrs: dict[str, str | None]) -> None:
@@ -119,7 +142,7 @@ class _Page(HTMLParser):
             self._say(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
-        self._say(self.ids(data) if self.raw else data)
+        self._say(self.ids.code(data) if self.raw else data)
 
     def _say(self, text: str) -> None:
         cell = self.open[-1][1] if self.open else None
@@ -171,7 +194,7 @@ def compare_markup(expected: str, observed: str, options: CompareOptions) -> Out
     if expected == observed:
         return IDENTICAL
     ids = [RandomIds(on=options.allows("html-ids")) for _ in range(2)]
-    outcome = compare_text(ids[0](expected), ids[1](observed), options, "showed")
+    outcome = compare_text(ids[0].code(expected), ids[1].code(observed), options, "showed")
     renamed = list(ids[0].seen) != list(ids[1].seen)
     if outcome.degree is Degree.IDENTICAL:
         return normalised("html-ids")

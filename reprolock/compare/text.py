@@ -72,7 +72,19 @@ _MOVES = re.compile(r"(\r|\x08+)")
 def _end_state(text: str) -> str:
     """Return what stays on screen: carriage returns and backspaces overwrite."""
     lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(_overwrite(x) if "\r" in x or "\x08" in x else x for x in lines)
+    return "\n".join(_shown(x) if "\r" in x or "\x08" in x else x for x in lines)
+
+
+# Old Keras and fastprogress: a count or share, then a clock in brackets.
+_BAR_CLOCK = re.compile(
+    r"(\d/\d+|\d%)([^\n\[]{0,200})\[(\d+/\d+ )?(?:\d+(?:\.\d+)?s\b|\d+(?::\d\d)+<\d+(?::\d\d)+(?![,:\d]))"
+)
+
+
+def _shown(line: str) -> str:
+    shown = _overwrite(line)
+    # Only a line that was drawn over is a progress bar; `4/5 [8.62s]` alone may be a result.
+    return _BAR_CLOCK.sub(rf"\1\2[\3{_T}", shown) if "\r" in line else shown
 
 
 def _overwrite(line: str) -> str:
@@ -92,12 +104,10 @@ def _overwrite(line: str) -> str:
 # --- reprs ----------------------------------------------------------------------------------
 
 # Each pattern begins with a literal, which the engine can search quickly.
-_ADDRESS = re.compile(
-    r"0x(?:(?<=\bat 0x)[0-9a-fA-F]{6,16}"
-    # User space of 64-bit Linux: mappings, the heap, arm64's upper end.
-    r"|(?<=\b0x)(?:7f[0-9a-f]{10}|5[56][0-9a-f]{10}|ffff[0-9a-f]{8}))\b",
-)
+_ADDRESS = re.compile(r"0x(?<= at 0x)[0-9a-fA-F]{8,16}\b")
 _OBJECT_ID = re.compile(r"id=(?<=\bid=)\d{9,20}\b")
+# `<Name`: not the "less than" of `a < b` and `a<b`.
+_OPENED = re.compile(r"(?<![\w)\]])(?:<|&lt;)[A-Za-z_]")
 
 
 def _in_repr(pattern: re.Pattern[str], new: str) -> Callable[[str], str]:
@@ -107,7 +117,7 @@ def _in_repr(pattern: re.Pattern[str], new: str) -> Callable[[str], str]:
         text, start, end = match.string, match.start(), match.end()
         before = text[max(0, start - _REACH) : start].rpartition("\n")[2]
         after = text[end : end + _REACH].partition("\n")[0]
-        opened = "<" in before or "&lt;" in before
+        opened = _OPENED.search(before)
         return new if opened and (">" in after or "&gt;" in after) else match.group()
 
     return lambda text: pattern.sub(replace, text)
@@ -125,27 +135,30 @@ _DURATION = (
     rf"(?:(?:\d+ days?, )?\d+:\d\d:\d\d(?:\.\d+)?|\d+\s?m\s?{_AMOUNT}\s?s\b"
     rf"|{_AMOUNT}\s?{_UNIT}{_TAIL})"
 )
-# The same, anywhere; beginning with one digit, which the engine can search quickly.
+# Nothing that a cell measures is told in days, and "14 h" is as often a time of day.
+_SHORT = r"(?:ns|[uµμ]s|ms|s|secs?|seconds?|mins?|minutes?|milliseconds?|microseconds?)\b(?![/^*])"
+# Anywhere; beginning with one digit, which the engine can search quickly.
 _TIMED = re.compile(
-    r"\d(?<![\w.]\d)(?:(?:\d* days?, \d+|\d*):\d\d:\d\d(?:\.\d+)?"
-    rf"|\d*\s?m\s?{_AMOUNT}\s?s\b|\d*(?:\.\d+)?(?:[eE][-+]?\d+)?\s?{_UNIT}{_TAIL})"
+    r"\d(?<![\w.:]\d)(?:(?P<clock>\d*:\d\d:\d\d(?:\.\d+)?)(?![\d:])"
+    rf"|\d*\s?m\s?{_AMOUNT}\s?s\b|\d*(?:\.\d+)?(?:[eE][-+]?\d+)?\s?{_SHORT}"
+    rf"(?:,?\s?(?:and\s)?{_AMOUNT}\s?{_SHORT})*)"
 )
 # Only what a program takes: a "flight time" or "relaxation time" is a result.
 _WORK_WORDS = (
     "wall cpu run running train training fit fitting execution exec elapsed inference prediction"
-    " predict total compute computation computing processing load loading compile compilation"
-    " build query search eval evaluation test testing validation user sys real epoch step batch"
-    " iteration sampling optimization optimisation solve solver score"
+    " predict total"
 )
-_DONE_WORDS = "finished completed done trained ran executed loaded computed fitted built compiled"
 _WORK = frozenset(_WORK_WORDS.split())
-_DONE = frozenset(_DONE_WORDS.split())
+_DONE = frozenset(("finished", "completed", "done"))
 _LINK = re.compile(r"(?:[:=]|\s(?:is|was|of))?\s{0,8}(?:~|\sabout)?\s{0,8}\Z")
 _OF_RUNS = r" \(mean (?:±|\+-) std\. dev\. of (\d+ runs?), [\d,]+ loops? each\)"
 _ALREADY = r"(?:\b(?:\d{1,4}[hm:]){0,3}\d{1,6}m?s (?:- )?)?"
 _T = "<duration>"
-_STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
-_LEVEL = r"\b(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|TRACE)\b"
+_SECONDS = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+_TIME = r"\d\d:\d\d:\d\d(?:[.,]\d{3,6})?"
+_LEVEL = r"(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|TRACE|SUCCESS)"
+# As rich pads a level to eight characters and a space.
+_PADDED = r"(?:DEBUG {4}|INFO {5}|WARNING {2}|ERROR {4}|CRITICAL )"
 _CLOCK = r"\d+(?::\d\d)+"
 _TQDM_RATE = r"\s{0,8}(?:\?|\d+(?:\.\d+)?)\s?[\w ]{0,20}/\s?[A-Za-z]{1,12}"
 
@@ -163,13 +176,34 @@ def _is_measured(match: re.Match[str]) -> bool:
     before = text[max(0, start - 64) : start].rpartition("\n")[2].lower()
     if text.startswith(" elapsed", end) or (before == "--- " and text.startswith(" ---", end)):
         return True
-    words = before[: _LINK.search(before).start()].replace("_", " ").replace("-", " ").split()  # type: ignore[union-attr]
-    last, previous = ([word.strip("([{|,;'\"*") for word in reversed(words)] + ["", ""])[:2]
-    if last == "time":
-        return previous in _WORK or not previous
+    link = before[: _LINK.search(before).start()].replace("_", " ").replace("-", " ").split()  # type: ignore[union-attr]
+    words = [word.strip("([{|,;'\"*") for word in reversed(link)]
+    last, previous, further = (*words, "", "", "")[:3]
+    if last in ("time", "duration"):
+        # A "route total time" is that of the route.
+        at_front = not further or further.endswith((":", "-", ">", "."))
+        return previous in _WORK and (previous != "total" or at_front)
     if last in ("taken", "spent", "used"):
         return previous == "time"
-    return last in ("elapsed", "took", "duration") or (last == "in" and previous in _DONE)
+    if last == "took" or (last == "in" and previous in _DONE):
+        # "finished in 2:14:00" is the result of a race; so is what stands behind a colon.
+        return not match["clock"] and before.endswith((f"{last} ", f"{last} about ", f"{last} ~"))
+    return last in ("elapsed", "runtime", "walltime")
+
+
+# `10/10 [====] - 3s 12ms/step`, `10/10 ━━━━ 3s 12ms/step`, `10/10 - 3s - loss`.
+_KERAS_LINE = re.compile(r"^ *\d+/(?:\d+|Unknown) +(?:\[[=>.]*\]|━|-)[^\n]*", re.MULTILINE)
+_KERAS_CLOCKS = _sub(
+    (
+        rf"{_ALREADY}\b\d{{1,6}}(?:\.\d{{1,6}})?[mun]?s/(step|epoch|sample|batch)\b",
+        rf"{_T}/\1",
+    ),
+    (r"^( *\d+/\d+ (?:\[=*\] )?- )\d+m?s(?= - )", rf"\1{_T}"),
+)
+
+
+def _without_keras_clocks(text: str) -> str:
+    return _KERAS_LINE.sub(lambda m: _KERAS_CLOCKS(m[0]), text)
 
 
 _TEMP_ROOTS = ("/tmp/", "/dev/shm/", "\\Temp\\", ">/")  # noqa: S108 (what is looked for)
@@ -286,25 +320,24 @@ NORMALISERS: tuple[Normaliser, ...] = (
         ),
     ),
     Normaliser(
-        "tool-durations",
-        ("/step", "/epoch", "/sample", "/batch", "s - "),
-        _sub(
-            # Keras: `3s 12ms/step`, `- 3s - 12ms/step`, and a lone `10/10 - 3s - loss`.
-            (
-                rf"{_ALREADY}\b\d{{1,6}}(?:\.\d{{1,6}})?[mun]?s/(step|epoch|sample|batch)\b",
-                rf"{_T}/\1",
-            ),
-            (r"^(\d+/\d+ (?:\[=*\] )?- )\d+m?s(?= - )", rf"\1{_T}"),
-        ),
+        "tool-durations", ("/step", "/epoch", "/sample", "/batch", "s - "), _without_keras_clocks
     ),
     Normaliser(
         "tool-durations",
-        ("[cv", "\tlearn: ", "overhead of testing"),
+        ("[cv", "\tlearn: ", "overhead of testing", "sampling ", "[parallel(", "[t-sne]"),
         _sub(
             # scikit-learn; the padding dots of [CV] follow the length of the time.
             (rf"^(\[CV[^\n]*?\] END )\.*([^\n]*? ?(?:total )?time=)\s*{_DURATION}", rf"\1\2{_T}"),
             (rf"(\tlearn: [^\n]*\ttotal: ){_DURATION}\tremaining: {_DURATION}", rf"\1{_T}"),
             (rf"(overhead of testing was ){_DURATION}", rf"\1{_T}"),
+            (rf"^(\[Parallel\([^\n]{{1,200}} \| elapsed: )\s*{_DURATION}", rf"\1{_T}"),
+            (rf"(?<= \| elapsed: {_T} )remaining:\s+{_DURATION}", f"remaining: {_T}"),
+            (rf"^(\[t-SNE\] [^\n]{{1,200}} in ){_DURATION}", rf"\1{_T}"),
+            # PyMC.
+            (
+                r"^(Sampling \d+ chains? for [^\n]{1,200} took )\d+(?= seconds?\.)",
+                rf"\1{_T}",
+            ),
         ),
     ),
     Normaliser(
@@ -316,12 +349,24 @@ NORMALISERS: tuple[Normaliser, ...] = (
         "log-timestamps",
         (":",),
         _stamped(
-            (rf"^(\[?){_STAMP}(?=[^\n]{{0,120}}?{_LEVEL})", r"\1<time>"),
-            (rf"^(\[[A-Z] ){_STAMP}", r"\1<time>"),
-            (rf"^{_STAMP}(?=: [IWEF] )", "<time>"),
-            (r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}(?= [-\[A-Za-z])", "<time>"),
+            # The asctime of logging; the number in front of words might be anything else.
+            (rf"^(\[?){_SECONDS},\d{{3}}(?=\]| [-\[A-Za-z])", r"\1<time>"),
+            # `TIME - name - LEVEL - message`, and loguru's bars.
+            (
+                rf"^(?:\d{{4}}-\d\d-\d\d )?{_TIME}(?= - (?:[\w.]{{1,80}} - )?{_LEVEL} - )",
+                "<time>",
+            ),
+            (rf"^{_SECONDS}\.\d{{3}}(?= \| {_LEVEL} *\| )", "<time>"),
+            # Optuna, Jupyter; TensorFlow; absl and glog.
+            (rf"^(\[[DIWEC] ){_SECONDS}[.,]\d{{3}}(?=[\] ])", r"\1<time>"),
+            (rf"^{_SECONDS}\.\d{{1,9}}(?=: [IWEF] \S{{1,200}}:\d+\])", "<time>"),
             (r"^([IWEF])\d{4} \d\d:\d\d:\d{2,12}\.\d+\s+\d+(?= \S{1,200}:\d+\])", r"\1<time>"),
-            (r"^\[\d\d:\d\d:\d\d\](?= (?:[A-Z]+:|\S{1,200}:\d+:))", "[<time>]"),
+            # XGBoost and rich.
+            (
+                rf"^\[\d\d:\d\d:\d\d\](?= (?:(?:{_LEVEL}: )?\S{{1,200}}:\d+|{_PADDED}))",
+                "[<time>]",
+            ),
+            (rf"^\[\d\d/\d\d/\d\d \d\d:\d\d:\d\d\](?= {_PADDED})", "[<time>]"),
         ),
     ),
     Normaliser(
@@ -335,13 +380,16 @@ NORMALISERS: tuple[Normaliser, ...] = (
 NORMALISER_NAMES: tuple[str, ...] = (
     *dict.fromkeys(n.name for n in NORMALISERS),
     "folders",
+    "gzip-header",
     "html-ids",
     "html-markup",
     "image-encoding",
     "json-ids",
     "json-layout",
+    "pdf-metadata",
     "svg-ids",
     "svg-metadata",
+    "zip-metadata",
 )
 
 
@@ -360,7 +408,8 @@ def _folders(paths: Iterable[tuple[str, str]]) -> tuple[Normaliser, ...]:
 def active(options: CompareOptions) -> tuple[Normaliser, ...]:
     """Return the text normalisers that *options* leave on, in the order in which they act."""
     rules = (*_folders(options.extra_paths), *NORMALISERS)
-    return tuple(rule for rule in rules if options.allows(rule.name))
+    off = () if options.clock else ("labelled-durations",)
+    return tuple(r for r in rules if options.allows(r.name) and r.name not in off)
 
 
 def normalise(text: str, rules: Iterable[Normaliser]) -> tuple[str, frozenset[str]]:

@@ -68,7 +68,7 @@ class Watch:
         @functools.wraps(original)
         def seed(one: Any, *args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
-            if not self._hooks.listens() or one is random._inst:  # type: ignore[attr-defined]
+            if not self._hooks.listens() or one is random._inst:
                 return original(one, *args, **kwargs)
             self._hooks.guard("random.Random", self._settle, one)
             original(one, *args, **kwargs)

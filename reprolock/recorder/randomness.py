@@ -257,7 +257,7 @@ class Watch:
             return made
 
         _name_as(original, default_rng, "numpy.random", "default_rng")
-        self._default_rng = default_rng.__code__
+        self._default_rng = getattr(default_rng, "__code__", None)
         self._replace(module, "default_rng", default_rng)
 
     def _generator_made(self, seed: Any, caller: Any) -> None:

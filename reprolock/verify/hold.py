@@ -31,6 +31,7 @@ from reprolock.verify.rerun import differences
 _OTHER_CPU = Tolerance(rel=1e-6, source="default for another class of CPU")
 _EXACT = Tolerance(abs=0.0, source="default")
 _FILES_DIFFER = ("data.output-differs", "data.output-bytes-differ", "data.output-missing")
+_WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 _MUST_EQUAL = (
     "notebook.",
     "data.content-changed",
@@ -48,7 +49,10 @@ def hold_against(
     state.findings += _not_run(locked, done)
     unseeded = _unseeded_from(locked.record, done.record)
     results, about_metrics = _metrics(state, locked, done, unseeded)
-    outputs = compare.compare_cells(reference.node.cells, done.execution.node.cells, options)
+    old, again = reference.node, done.execution.node
+    outputs = compare.compare_cells(
+        old.cells, again.cells, options, widgets=(_widgets(old), _widgets(again))
+    )
     state.findings += [*about_metrics, *(f for cell in outputs.cells for f in cell.findings)]
     state.findings += _normalised(outputs)
     if unseeded is not None:
@@ -67,6 +71,12 @@ def hold_against(
         files_inexact=any(f.code == "data.output-within" for f in state.findings),
     )
     return evidence, outputs
+
+
+def _widgets(node: Any) -> dict[str, Any]:
+    """Return the models of a notebook's widgets, by id."""
+    stored = node.metadata.get("widgets", {}).get(_WIDGET_STATE, {})
+    return dict(stored.get("state", {}))
 
 
 def _not_run(locked: Lock, done: Run) -> list[Finding]:
