@@ -77,7 +77,8 @@ def _end_state(text: str) -> str:
 
 # Old Keras and fastprogress: a count or share, then a clock in brackets.
 _BAR_CLOCK = re.compile(
-    r"(\d/\d+|\d%)([^\n\[]{0,200})\[(\d+/\d+ )?(?:\d+(?:\.\d+)?s\b|\d+(?::\d\d)+<\d+(?::\d\d)+(?![,:\d]))"
+    r"(\d/\d+|\d%)([^\n\[]{0,200})\[(\d+/\d+ )?"
+    r"(?:\d+(?:\.\d+)?s\b|\d+(?::\d\d)+<\d+(?::\d\d)+(?![,:\d]))"
 )
 
 

@@ -68,7 +68,8 @@ def compare_widgets(
     if len(states.open) >= _DEEPEST:
         return different(_DIFFERS, f"output widgets are nested more than {_DEEPEST} deep")
     inner = replace(states, open=states.open | {ids})
-    return _models(old, new, options, lambda a, b: nested(a, b, inner)).plus(view.normalisers)
+    outcome = _models(old, new, options, lambda a, b: nested(a, b, inner))
+    return max(view, outcome, key=lambda o: o.degree).plus(view.normalisers | outcome.normalisers)
 
 
 class _Models:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _WHERE = "tool.reprolock.randomness"
+_NAMES = "uuid"
 _MOST_SEEDINGS = 100
 
 Seed = int | str
@@ -52,8 +53,12 @@ class Randomness:
 
     @property
     def first_unseeded(self) -> int | None:
-        """The first cell that drew from a stream without a seed."""
-        cells = [s.unseeded_in for s in self.streams if s.unseeded_in is not None]
+        """The first cell that drew numbers without a seed.
+
+        Identifiers by uuid are names: a number that came of one would show in its seed.
+        """
+        drawn = [s for s in self.streams if s.library != _NAMES]
+        cells = [s.unseeded_in for s in drawn if s.unseeded_in is not None]
         return min(cells, default=None)
 
 
@@ -72,7 +77,7 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> Ra
             hash_seed = (event.get("environ") or {}).get("PYTHONHASHSEED")
         if kind not in ("seed", "draw", "unseeded"):
             continue
-        name, cell = str(event.get("stream")), cell_of.get(event.get("n", -1))
+        name, cell = _stream_name(event), cell_of.get(event.get("n", -1))
         names.add(name)
         if kind == "seed" and event.get("seed") is not None:
             seeds.setdefault(name, []).append((_kept_seed(event["seed"]), cell))
@@ -90,6 +95,11 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> Ra
         ),
         fixed,
     )
+
+
+def _stream_name(event: Mapping[str, Any]) -> str:
+    by_uuid = str(event.get("call", "")).startswith(f"{_NAMES}.")
+    return _NAMES if by_uuid else str(event.get("stream"))
 
 
 def _stream(name: str, seedings: list[Seeding], unseeded_in: int | None) -> Stream:
@@ -251,5 +261,5 @@ def weaknesses(facts: Randomness) -> tuple[Finding, ...]:
             hint=f"seed {s.library}, or state a tolerance with --tolerance NAME=VALUE",
         )
         for s in facts.streams
-        if s.unseeded_in is not None
+        if s.unseeded_in is not None and s.library != _NAMES
     )
