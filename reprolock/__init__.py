@@ -1,6 +1,7 @@
 """reprolock: capture a notebook run, rebuild its environment elsewhere, verify that it holds.
 
-In a notebook, `metric` names a value that a re-run must meet.
+The functions here are for notebooks. While ``reprolock capture`` or ``verify`` records a run they
+tell the recorder in the kernel; otherwise they do nothing, so that a notebook runs as it is.
 """
 
 from __future__ import annotations
@@ -9,22 +10,49 @@ import sys
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "metric"]
+__all__ = ["__version__", "capture", "checkpoint", "metric", "model"]
+
+_MAGIC = "reprolock"
 
 
-def metric(name: str, value: Any) -> Any:
-    """Record *value* (a number, boolean or string) as the metric *name* and return it unchanged.
+def _recorder() -> Any:
+    return sys.modules.get("_reprolock_recorder")
 
-    Does nothing but return where no run is being recorded.
-    """
-    recorder = sys.modules.get("_reprolock_recorder")
-    if recorder is not None:
+
+def metric(name: str, value: Any) -> None:
+    """Record *value*, a number, boolean or string, as the metric *name* of the running cell."""
+    if (recorder := _recorder()) is not None:
         recorder.metric(name, value)
-    return value
+
+
+def capture(**options: Any) -> None:  # noqa: ARG001  those of the command, which records the run
+    """Mark the cell that asks for a lock. The lock is written by ``reprolock capture NOTEBOOK``."""
+    _mark("capture")
+
+
+def checkpoint(path: Any) -> None:
+    """Mark the file or folder *path* as a checkpoint."""
+    _mark("checkpoint", path=str(path))
+
+
+def model(value: Any) -> None:
+    """Mark *value* as a model."""
+    _mark("model", type=f"{type(value).__module__}.{type(value).__qualname__}")
+
+
+def _mark(kind: str, **facts: Any) -> None:
+    if (recorder := _recorder()) is not None:
+        recorder.mark(kind, **facts)
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Answer ``%load_ext reprolock`` while a run is being recorded by ``reprolock capture``."""
-    recorder = sys.modules.get("_reprolock_recorder")
-    if recorder is not None:
-        recorder.load_extension(shell)
+    """Let ``%reprolock`` lines run; what they ask is marked where a run is being recorded."""
+
+    def magic(line: str) -> None:
+        _mark("magic", line=line)
+
+    shell.register_magic_function(magic, "line", _MAGIC)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    shell.magics_manager.magics["line"].pop(_MAGIC, None)
