@@ -282,7 +282,10 @@ def _meaningful(text: str) -> tuple[str, ...]:
     lines: list[str] = []
     for line in text.splitlines():
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip(_ORNAMENT)
-        plain = re.sub(r"^(ERROR|error|Caused by):\s*", "", plain)
+        plain = re.sub(r"^(ERROR|error|Caused by|cause):\s*", "", plain)
+        if lines and plain.startswith("("):  # uv breaks a long line before the address
+            lines[-1] += f" {_without_login(plain)}"
+            continue
         skipped = (
             "WARNING:",
             "warning:",
