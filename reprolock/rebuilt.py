@@ -9,7 +9,7 @@ from reprolock import lock
 from reprolock.errors import LockError, RebuildError
 from reprolock.facts import interpreter, packages
 from reprolock.finding import error
-from reprolock.rebuild import rebuild
+from reprolock.rebuild import as_json, rebuild
 from reprolock.result import Result, Verdict
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def from_lock(path: Path, say: Say, *, offline: bool, allow_missing: tuple[str, 
             about,
             findings=(failed,),
         )
-    environment = {
-        "path": str(made.root),
-        "cached": made.cached,
-        "substitutions": list(made.substitutions),
-    }
+    environment = as_json(made)
     return Result(
         "rebuild",
         0,

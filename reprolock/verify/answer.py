@@ -11,6 +11,7 @@ from reprolock.digest import sha256_bytes
 from reprolock.facts import (
     notebook,
 )
+from reprolock.rebuild import as_json
 from reprolock.result import MetricResult, Result, Verdict
 
 if TYPE_CHECKING:
@@ -71,11 +72,7 @@ def _notebook_json(state: State) -> dict[str, Any] | None:
 def _environment_json(state: State) -> dict[str, Any] | None:
     made = state.environment
     if made is not None:
-        return {
-            "path": str(made.root),
-            "cached": made.cached,
-            "substitutions": list(made.substitutions),
-        }
+        return as_json(made)
     if state.options.environment is not None:
         return {"path": state.options.environment, "cached": False, "substitutions": []}
     return None
