@@ -31,8 +31,11 @@ def read(path: Path) -> Lock:
     """
     data = _bytes(path)
     document = parse(path, data)
-    _check_pylock(path, document)
+    _check_lock_version(path, document)
     ours = _check_format(path, document)
+    digest, actual = need(ours, "digest", str, "tool.reprolock"), content_digest(document)
+    if digest != actual:  # else it is as reprolock wrote it, and each key is checked where read
+        _check_pylock(path, document)
     record = Record(
         {family.kind: family.from_toml(_table(document, ours, family.name)) for family in FAMILIES}
     )
@@ -41,8 +44,8 @@ def read(path: Path) -> Lock:
         sha256=sha256_bytes(data),
         record=record,
         policy=policy.from_toml(ours.get("policy", {})),
-        digest=need(ours, "digest", str, "tool.reprolock"),
-        actual=content_digest(document),
+        digest=digest,
+        actual=actual,
     )
 
 
@@ -73,7 +76,7 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
         ) from exc
 
 
-def _check_pylock(path: Path, document: dict[str, Any]) -> None:
+def _check_lock_version(path: Path, document: dict[str, Any]) -> None:
     version = document.get("lock-version")
     if not isinstance(version, str):
         raise LockError(f"{path} is not a PEP 751 lock: it has no `lock-version`", hint=_AGAIN)
@@ -82,6 +85,9 @@ def _check_pylock(path: Path, document: dict[str, Any]) -> None:
             f"{path}: wanted lock-version 1.x, found {version!r}",
             hint="a newer reprolock may read it",
         )
+
+
+def _check_pylock(path: Path, document: dict[str, Any]) -> None:
     try:
         from packaging.pylock import Pylock
     except ImportError:  # packaging < 26: pip and uv still check the lock when they install from it

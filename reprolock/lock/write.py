@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reprolock.facts import Record
+
+# Addresses and digests stand as literal strings: tomllib reads a basic string by the character.
+_LONG = 40
+_NOT_LITERAL = re.compile(r"['\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 def write(record: Record, path: Path, *, created: dt.datetime, beside: Mapping[Path, bytes]) -> str:
@@ -117,6 +122,8 @@ def _item(value: Any, *, inline: bool) -> Any:
         return table
     if isinstance(value, (list, tuple)):
         return _array(value, inline=inline)
+    if isinstance(value, str) and len(value) > _LONG and not _NOT_LITERAL.search(value):
+        return tomlkit.string(value, literal=True)
     return tomlkit.item(value)
 
 

@@ -63,13 +63,18 @@ def _entry(package: LockedPackage) -> dict[str, Any]:
 def _file(file: WheelFile | SdistFile) -> dict[str, Any]:
     return _filled(
         **{
-            "name": file.filename,
+            "name": None if file.filename == _tail(file.url) else file.filename,
             "upload-time": _to_datetime(file.upload_time),
             "url": file.url,
             "size": file.size,
             "hashes": {"sha256": file.sha256},
         }
     )
+
+
+def _tail(url: str) -> str:
+    """PEP 751 takes it for the file's name where there is no ``name``."""
+    return url.split("#")[0].rpartition("/")[2]
 
 
 def _filled(**values: Any) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def _read_file(
     table: Mapping[str, Any], where: str
 ) -> tuple[str, str, str, int | None, str | None]:
     url = _string(table, "url", where)
-    name = _optional(table, "name", where) or url.split("#")[0].rpartition("/")[2]
+    name = _optional(table, "name", where) or _tail(url)
     return (
         name,
         url,
