@@ -39,7 +39,7 @@ class Wanted:
 class Plan:
     """What to run and how. *folder* is where the kernel works; *offline* asks no index;
     *identify* looks up where packages came from; *hash_installed* holds their
-    files against RECORD."""
+    files against RECORD; *replay*, *maps* and *secrets*: see RecorderConfig."""
 
     notebook: NotebookFile
     kernel: Kernel
@@ -51,6 +51,9 @@ class Plan:
     offline: bool = False
     identify: bool = True
     hash_installed: bool = True
+    replay: bool = False
+    maps: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def run(plan: Plan, say: Say) -> Run:
             plan.notebook.node,
             plan.kernel,
             folder=plan.folder,
-            recorder=RecorderConfig(journal, plan.folder, _requests(plan)),
+            recorder=RecorderConfig(
+                journal, plan.folder, _requests(plan), plan.replay, plan.maps, plan.secrets
+            ),
             environment=plan.environment,
             limits=plan.limits,
             may_raise=plan.may_raise,

@@ -28,9 +28,14 @@ class FamilyModule(Protocol):
 
 @dataclass(frozen=True)
 class Family:
+    """*later*: the family came after the first release of the format, so that an older lock has no
+    table of it; it is then read from an empty one.
+    """
+
     name: str
     kind: type[Any]
     module: Any
+    later: bool = False
 
     def to_toml(self, facts: Any) -> dict[str, Any]:
         table: dict[str, Any] = self.module.to_toml(facts)

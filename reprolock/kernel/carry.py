@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAME = "_reprolock_recorder"
 _FOLDER = Path(__file__).resolve().parent.parent / "recorder"
@@ -58,11 +62,19 @@ class MetricRequest:
 
 @dataclass(frozen=True)
 class RecorderConfig:
-    """*journal* is the file that the recorder appends to; *folder* the notebook's folder."""
+    """*journal* is the file that the recorder appends to; *folder* the notebook's folder.
+
+    *replay*: the run repeats a recorded one elsewhere, so that installs and the modules of a
+    platform are answered; *maps*: folder of the recorded run -> folder here; *secrets*: name that
+    the notebook asks for -> environment variable that holds it.
+    """
 
     journal: Path
     folder: Path
     metrics: tuple[MetricRequest, ...] = ()
+    replay: bool = False
+    maps: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -70,6 +82,9 @@ class RecorderConfig:
                 "journal": str(self.journal.absolute()),
                 "folder": str(self.folder.absolute()),
                 "metrics": [dict(vars(request)) for request in self.metrics],
+                "replay": self.replay,
+                "maps": dict(self.maps),
+                "secrets": dict(self.secrets),
             }
         )
 

@@ -20,6 +20,8 @@ else:
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reprolock.facts.family import Family
+
 _AGAIN = "capture the notebook again with `reprolock capture`"
 
 
@@ -37,7 +39,7 @@ def read(path: Path) -> Lock:
     if digest != actual:  # else it is as reprolock wrote it, and each key is checked where read
         _check_pylock(path, document)
     record = Record(
-        {family.kind: family.from_toml(_table(document, ours, family.name)) for family in FAMILIES}
+        {family.kind: family.from_toml(_table(document, ours, family)) for family in FAMILIES}
     )
     return Lock(
         path=path,
@@ -49,10 +51,12 @@ def read(path: Path) -> Lock:
     )
 
 
-def _table(document: dict[str, Any], ours: dict[str, Any], name: str) -> dict[str, Any]:
+def _table(document: dict[str, Any], ours: dict[str, Any], family: Family) -> dict[str, Any]:
     """Return the family's own table; the packages' is joined by what PEP 751 holds of them."""
-    table = need(ours, name, dict, "tool.reprolock")
-    return {**table, "pylock": document.get("packages", [])} if name == "packages" else table
+    if family.later and family.name not in ours:
+        return {}
+    table = need(ours, family.name, dict, "tool.reprolock")
+    return {**table, "pylock": document.get("packages", [])} if family.name == "packages" else table
 
 
 def _bytes(path: Path) -> bytes:

@@ -38,6 +38,7 @@ def execute_again(
         may_raise=_may_raise(locked, source, all_cells=state.options.allow_errors),
         wanted=_wanted(locked),
         identify=False,
+        replay=True,
         hash_installed=state.options.environment is not None,  # a rebuilt one was checked already
     )
     done = run(plan, state.say)

@@ -74,7 +74,7 @@ def _file(file: WheelFile | SdistFile) -> dict[str, Any]:
 
 def _tail(url: str) -> str:
     """PEP 751 takes it for the file's name where there is no ``name``."""
-    return url.split("#")[0].rpartition("/")[2]
+    return url.split("#", maxsplit=1)[0].rpartition("/")[2]
 
 
 def _filled(**values: Any) -> dict[str, Any]:
