@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reprolock.lock.model import content_digest
 from tests.real import CACHE, ROOT, environment
 
 if TYPE_CHECKING:
@@ -182,6 +183,16 @@ def toml(text: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
     return tomllib.loads(text)
+
+
+def rewrite(lock: Path, old: str, new: str) -> None:
+    """Change a lock and its digest with it, as a forger or another machine's capture would."""
+    text = lock.read_text(encoding="utf-8")
+    assert old in text
+    text = text.replace(old, new)
+    document = toml(text)
+    digest = document["tool"]["reprolock"]["digest"]
+    lock.write_text(text.replace(digest, content_digest(document)), encoding="utf-8")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -47,6 +48,16 @@ def older_python() -> Path:
 def science_python() -> Path:
     """Return an interpreter of the running version with ipykernel, numpy and pandas."""
     return environment(RUNNING, ("ipykernel", "numpy", "pandas"))
+
+
+def kernelspec(folder: Path, name: str, python: Path) -> Path:
+    """Make a kernel called *name* that runs in *python*; return the folder for JUPYTER_PATH."""
+    place = folder / "kernels" / name
+    place.mkdir(parents=True)
+    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": name, "language": "python"}
+    (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reprolock.lock.model import content_digest
 from tests import notebooks
-from tests.conftest import RUNNING, Answer, Command, contents, toml
+from tests.conftest import RUNNING, Answer, Command, contents, rewrite, toml
 from tests.real import environment, interpreter
 
 if TYPE_CHECKING:
@@ -206,6 +206,33 @@ def test_a_cell_that_cannot_go_on(
     assert kernels_of(cli) == []
 
 
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        ("import os\nos._exit(3)", "run.died"),
+        ("raise ValueError('no such model')", "run.raised"),
+        ("input('your name? ')", "run.raised"),
+        ("while True:\n    pass", "run.timeout"),
+        ("for _ in range(200):\n    print('x' * (1 << 20))", "run.output"),
+    ],
+    ids=["dies", "raises", "asks", "never-ends", "prints"],
+)
+def test_a_cell_that_cannot_go_on_in_verify(
+    then: str, kind: str, cli: Command, bare_python: Path
+) -> None:
+    (cli.cwd / "what.py").write_text("pass\n")
+    made = notebooks.notebook("exec(open('what.py').read())", "print('accuracy: 0.5')")
+    lock = locked(cli, made, bare_python)
+    (cli.cwd / "what.py").write_text(then)
+    before = contents(cli.cwd)
+    done = cli("verify", lock, "--environment", bare_python, "--timeout", "5", "--json", timeout=90)
+    assert (done.verdict, done.code) == ("DID_NOT_RUN", 1), str(done)
+    assert done.finding(kind)["cell"] == 0
+    assert done.finding("data.content-changed")["subject"] == "what.py"
+    assert "Traceback" not in done.err
+    untouched(cli.cwd, before)
+
+
 def test_a_failed_run_is_told_to_people(cli: Command, bare_python: Path) -> None:
     notebooks.write(notebooks.raising(), cli.cwd / "note.ipynb")
     refused(
@@ -280,7 +307,7 @@ def test_wrong_usage(arguments: tuple[str, ...], cli: Command) -> None:
 # Locks.
 
 
-@pytest.mark.parametrize("command", ["verify", "rebuild", "show"])
+@pytest.mark.parametrize("command", ["verify", "rebuild", "show", "diff"])
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -303,7 +330,7 @@ def test_wrong_usage(arguments: tuple[str, ...], cli: Command) -> None:
 def test_a_lock_that_is_none(text: str, words: str, command: str, cli: Command) -> None:
     (cli.cwd / "pylock.note.toml").write_text(text)
     before = contents(cli.cwd)
-    refused(cli(command, "pylock.note.toml"), 2, words)
+    refused(cli(command, *["pylock.note.toml"] * (2 if command == "diff" else 1)), 2, words)
     if command == "verify":
         done = cli(command, "pylock.note.toml", "--json")
         assert (done.verdict, done.code) == ("UNVERIFIABLE", 2), str(done)
@@ -322,7 +349,7 @@ def test_a_lock_that_was_edited(cli: Command, bare_python: Path) -> None:
     lock.write_text(whole.replace("0.75", "0.85"), encoding="utf-8")
     refused(cli("verify", lock, "--environment", bare_python), 2, "digest")
     # A hash of another file, of the right form: what an attacker would try.
-    forged = re.sub(r'(sha256 = ")[0-9a-f]{8}', r"\g<1>00000000", whole, count=1)
+    forged = re.sub(r"(sha256 = ['\"])[0-9a-f]{8}", r"\g<1>00000000", whole, count=1)
     assert forged != whole
     lock.write_text(forged, encoding="utf-8")
     refused(cli("rebuild", lock), 2, "digest")
@@ -341,12 +368,22 @@ def test_a_lock_cannot_name_files_outside_its_folder(
     name: str, cli: Command, bare_python: Path
 ) -> None:
     lock = locked(cli, notebooks.simple(), bare_python)
-    text = lock.read_text(encoding="utf-8").replace('path = "note.ipynb"', f'path = "{name}"')
-    document = toml(text)
-    old = document["tool"]["reprolock"]["digest"]
-    lock.write_text(text.replace(old, content_digest(document)), encoding="utf-8")
+    rewrite(lock, 'path = "note.ipynb"', f'path = "{name}"')
     done = cli("verify", lock, "--environment", bare_python, "--json")
     assert (done.verdict, done.code) == ("UNVERIFIABLE", 2), str(done)
+
+
+def test_a_python_that_this_machine_lacks(cli: Command, bare_python: Path) -> None:
+    lock = locked(cli, notebooks.simple(), bare_python)
+    here = toml(lock.read_text(encoding="utf-8"))["tool"]["reprolock"]["interpreter"]["version"]
+    rewrite(lock, f'version = "{here}"', 'version = "3.99.1"')
+    done = cli("verify", lock, "--json")
+    assert (done.verdict, done.code) == ("COULD_NOT_REBUILD", 1), str(done)
+    found = done.finding("rebuild.failed")
+    assert "3.99.1" in found["message"]
+    assert "3.99.1" in found["hint"]
+    refused(cli("verify", lock), 1, "3.99.1")
+    refused(cli("rebuild", lock), 1, "3.99.1")
 
 
 def test_a_notebook_that_is_gone_or_broken(cli: Command, bare_python: Path) -> None:
@@ -655,6 +692,58 @@ def test_ctrl_c_in_a_rebuild_leaves_the_cache_usable(
     assert (empty_cache_cli.cwd / "note.ipynb").read_bytes() == before
     done = empty_cache_cli("rebuild", lock, env=uv)
     assert done.code == 0, str(done)
+
+
+@pytest.mark.parametrize("name", ["read", "rebuild", "execute", "compare"])
+def test_ctrl_c_in_each_step_of_a_verify(
+    name: str, cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
+) -> None:
+    lock = locked(cli, notebooks.simple(), bare_python)
+    cache = tmp_path_factory.mktemp("empty cache") if name == "rebuild" else cli.cache
+    before = contents(cli.cwd)
+    process = Command(cli.cwd, cache).start("verify", lock)
+    ends_by_ctrl_c_after(f"] {name}", process, must=name in ("rebuild", "execute"))
+    untouched(cli.cwd, before)
+    wait_for(lambda: not scratch_kernels(process.pid), 10)
+    done = Command(cli.cwd, cache)("verify", lock)
+    assert done.code == 0, str(done)
+
+
+def test_ctrl_c_while_packages_are_identified(
+    cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
+) -> None:
+    notebooks.write(notebooks.simple(), cli.cwd / "note.ipynb")
+    before = contents(cli.cwd)
+    empty = Command(cli.cwd, tmp_path_factory.mktemp("empty cache"))
+    process = empty.start("capture", "note.ipynb", "--python", bare_python)
+    if ends_by_ctrl_c_after("running cells", process, must=False):
+        untouched(cli.cwd, before)
+    wait_for(lambda: not kernels_of(cli), 10)
+    assert empty("capture", "note.ipynb", "--python", bare_python).code == 0
+    assert empty("verify", "pylock.note.toml", "--environment", bare_python).code == 0
+
+
+def ends_by_ctrl_c_after(words: str, process: subprocess.Popen[str], *, must: bool) -> bool:
+    """Send Ctrl-C once *words* were said; a step too short to be caught may end well, unless it *must* not.
+
+    Returns whether it was caught.
+    """
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if words in line:
+            break
+    assert words in said
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    said += out + err
+    assert "Traceback" not in said
+    assert "KeyboardInterrupt" not in said
+    assert process.returncode == 130 or (process.returncode == 0 and not must), said
+    assert process.returncode == 0 or "interrupted" in said
+    return process.returncode == 130
 
 
 def test_ctrl_c_in_a_verify(cli: Command, bare_python: Path) -> None:

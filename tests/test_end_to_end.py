@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -11,15 +13,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import nbformat
 import pytest
 
+from reprolock.digest import plain
 from tests import notebooks
-from tests.conftest import RUNNING, Answer, Command, contents, toml
-from tests.real import REAL, RealNotebook, environment
+from tests.conftest import RUNNING, Answer, Command, contents, rewrite, surroundings, toml
+from tests.kernels import kernelspec
+from tests.packages_support import listed, make_env
+from tests.real import REAL, ROOT, RealNotebook, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REPRODUCED = ("BIT_EXACT", "REPRODUCED_WITHIN_TOLERANCE")
 Captured = tuple[Path, Answer]
@@ -115,6 +121,39 @@ def test_the_lock_is_one_that_packaging_reads(captured: Path) -> None:
     assert all(
         p.wheels and p.wheels[0].hashes["sha256"] for p in found.packages if str(p.name) == "numpy"
     )
+
+
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "schemas" / name).read_text(encoding="utf-8"))
+    return found
+
+
+def test_what_the_commands_write_follows_the_schemas(
+    captured_once: Captured, captured: Path, cli: Command, demo_python: Path
+) -> None:
+    lock = captured / "pylock.train.toml"
+    jsonschema.validate(plain(tool(lock)), schema("lock.schema.json"))
+    current = ("--environment", demo_python)
+    honest = verify(cli, lock, *current)
+    other = captured.parent / "other"
+    shutil.copytree(captured, other)
+    csv = other / "data" / "patients.csv"
+    csv.write_text(csv.read_text().replace("54,27.2,133,98,0,1", "54,27.2,133,980,0,1"))
+    answers = [
+        captured_once[1],
+        honest,
+        verify(cli, other / lock.name, *current),
+        cli("rebuild", lock, "--json"),
+        cli("show", lock, "--json"),
+        cli("diff", lock, lock, "--json"),
+        cli("verify", captured / "pylock.none.toml", "--json"),
+        cli("capture", captured / "none.ipynb", "--json"),
+    ]
+    assert [a.code for a in answers] == [0, 0, 1, 0, 0, 0, 2, 2]
+    known = schema("findings.json")
+    for answer in answers:
+        jsonschema.validate(answer.json, schema("result.schema.json"))
+        assert answer.codes() <= known.keys()
 
 
 def test_a_second_capture_differs_in_the_time_stamp_alone(
@@ -252,8 +291,8 @@ def test_rebuild_prints_a_path_and_is_quick_the_second_time(captured: Path, cli:
     assert again.json["environment"]["path"]
 
 
-def tool_version(folder: Path, package: str) -> str:
-    lock = toml((folder / "pylock.train.toml").read_text(encoding="utf-8"))
+def tool_version(folder: Path, package: str, name: str = "pylock.train.toml") -> str:
+    lock = toml((folder / name).read_text(encoding="utf-8"))
     return next(p["version"] for p in lock["packages"] if p["name"] == package)
 
 
@@ -273,6 +312,158 @@ def test_uv_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     subprocess.run([venv / "bin" / "python", "-c", "import ipykernel"], check=True)
+
+
+def test_a_pip_that_knows_pylock_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple(), bare_python)
+    python = make_env(cli.cwd / "venv", "pip>=26.1", python=bare_python)
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", lock],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {normal(one["name"]): one["version"] for one in listed(python)}
+    wanted = {p["name"]: p["version"] for p in toml(lock.read_text(encoding="utf-8"))["packages"]}
+    assert {**wanted, "pip": found["pip"]} == found
+    subprocess.run([python, "-c", "import ipykernel"], check=True)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# Where the notebook runs.
+
+
+def test_the_kernel_is_the_one_asked_for_then_the_notebooks_then_the_current_one(
+    cli: Command, bare_python: Path
+) -> None:
+    env = {"JUPYTER_PATH": str(kernelspec(cli.cwd / "jupyter", "chosen-here", bare_python))}
+    notebooks.write(notebooks.simple(), cli.cwd / "other.ipynb")
+    asked = cli("capture", "other.ipynb", "--kernel", "chosen-here", "--json", env=env)
+    made = notebooks.simple()
+    made.metadata.kernelspec.name = "chosen-here"
+    notebooks.write(made, cli.cwd / "own.ipynb")
+    own = cli("capture", "own.ipynb", "--json", env=env)
+    del made.metadata["kernelspec"]
+    notebooks.write(made, cli.cwd / "none.ipynb")
+    none = cli("capture", "none.ipynb", "--json", env=env)
+    kernels = [answer.json["kernel"] for answer in (asked, own, none)]
+    assert kernels == [str(bare_python), str(bare_python), sys.executable]
+    assert [answer.code for answer in (asked, own, none)] == [0, 0, 0]
+    assert tool_version(cli.cwd, "ipykernel", "pylock.own.toml") == "6.31.0"
+
+
+def test_nothing_is_installed_where_the_notebook_runs(cli: Command, bare_python: Path) -> None:
+    assert "reprolock" not in {one["name"] for one in listed(bare_python)}
+    before = files_of(bare_python.parent.parent)
+    lock = capture(cli, notebooks.uses_reprolock_metric(), bare_python)
+    assert verify(cli, lock, "--environment", bare_python).verdict in REPRODUCED
+    assert files_of(bare_python.parent.parent) == before
+
+
+def files_of(root: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of each file but byte code, which any import may write."""
+    found = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+
+
+def test_the_current_environment_is_reprolocks_own(cli: Command) -> None:
+    lock = capture(cli, notebooks.simple(), environment("3.9", ["ipykernel==6.29.5"]))
+    done = verify(cli, lock, "--environment", "current")
+    changed = done.finding("interpreter.version-changed")
+    assert changed["observed"] == ".".join(map(str, sys.version_info[:3]))
+    assert done.json["environment"] == {"path": "current", "cached": False, "substitutions": []}
+    assert metrics_of(done)["accuracy"]["status"] == "exact"
+
+
+# What is captured, and how it is held against a second run.
+
+
+def test_the_lock_names_cells_files_seeds_and_metrics(cli: Command, numpy_python: Path) -> None:
+    made = notebooks.notebook(
+        "# %% # Words",
+        "import random\nimport numpy as np\nrandom.seed(3)\nnp.random.seed(42)",
+        "rows = open('data.csv').read().splitlines()",
+        notebooks.code("x = 1", "skip-execution"),
+        "with open('out.txt', 'w') as file:\n    file.write('x' * len(rows))",
+        "print(f'accuracy: {np.random.rand():.3f}')",
+    )
+    text = notebooks.csv_text()
+    (cli.cwd / "data.csv").write_text(text)
+    ours = tool(capture(cli, made, numpy_python))
+    cells = ours["notebook"]["cells"]
+    assert [c["id"] for c in cells] == [f"cell-{n}" for n in range(6)]
+    assert [c["source-sha256"] for c in cells] == [sha256(c.source) for c in made.cells]
+    assert [c.get("ran") for c in cells] == [None, 0, 1, None, 2, 3]
+    assert [c["index"] for c in cells if "outputs-sha256" in c] == [5]
+    assert ours["data"]["files"] == [
+        {"name": "data.csv", "role": "input", "size": len(text), "sha256": sha256(text), "cell": 2},
+        {"name": "out.txt", "role": "output", "size": 21, "sha256": sha256("x" * 21), "cell": 4},
+    ]
+    seeds = {s["library"]: (s["seed"], s["seeded-in"]) for s in ours["randomness"]["streams"]}
+    assert seeds == {"random": (3, 1), "numpy": (42, 1)}
+    assert ours["metrics"]["accuracy"]["value"] == 0.375
+    assert ours["metrics"]["accuracy"]["cell"] == 5
+    assert ours["hardware"]["cores"] == os.cpu_count()
+    assert ours["hardware"]["gpus"] == "none" or ours["hardware"]["gpus"]
+    assert ours["system"]["platform"] in ("jupyter", "colab", "kaggle")
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_metrics_are_found_in_text_dictionaries_tables_and_tagged_cells(
+    cli: Command, bare_python: Path
+) -> None:
+    table = "<table><tr><th></th><th>rmse</th></tr><tr><th>0</th><td>1.5</td></tr></table>"
+    made = notebooks.notebook(
+        "print('accuracy: 0.972')",
+        "{'loss': 0.25, 'f1': 0.8}",
+        f"from IPython.display import HTML\nHTML({table!r})",
+        notebooks.code("7 / 8", "metric:my figure"),
+    )
+    lock = capture(cli, made, bare_python)
+    found = {name: (m["value"], m["source"]) for name, m in tool(lock)["metrics"].items()}
+    assert found == {
+        "accuracy": (0.972, "output"),
+        "loss": (0.25, "output"),
+        "f1": (0.8, "output"),
+        "rmse": (1.5, "output"),
+        "my figure": (0.875, "tag"),
+    }
+
+
+@pytest.mark.parametrize(("option", "kind"), [("--rtol", "rel"), ("--atol", "abs")])
+def test_a_tolerance_for_all_numbers(
+    option: str, kind: str, cli: Command, bare_python: Path
+) -> None:
+    made = notebooks.notebook(
+        "import random\nscore = 0.5 + random.random() * 1e-6\nprint(f'score: {score:.12f}')"
+    )
+    lock = capture(cli, made, bare_python)
+    current = ("--environment", bare_python)
+    done = verify(cli, lock, *current, option, "0.001")
+    assert (done.verdict, done.code) == ("REPRODUCED_WITHIN_TOLERANCE", 0), str(done)
+    score = metrics_of(done)["score"]
+    assert score["tolerance"] == {"abs": None, "rel": None, "source": "user", kind: 0.001}
+    assert verify(cli, lock, *current, option, "1e-13").code == 1
+
+
+def test_the_default_is_exact_only_on_the_same_kind_of_cpu(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple(), bare_python)
+    same = metrics_of(verify(cli, lock, "--environment", bare_python))["accuracy"]
+    assert same["tolerance"] == {"abs": 0.0, "rel": None, "source": "default"}
+    sets = re.search(r"^instruction-sets = .*$", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sets is not None
+    rewrite(lock, sets[0], 'instruction-sets = ["of-another-machine"]')
+    done = verify(cli, lock, "--environment", bare_python)
+    assert done.finding("hardware.cpu-class-changed")["severity"] == "warning"
+    assert metrics_of(done)["accuracy"]["tolerance"]["source"] != "default"
+    assert metrics_of(done)["accuracy"]["tolerance"]["rel"] == 1e-6
 
 
 @pytest.mark.parametrize(
@@ -373,17 +564,12 @@ def test_the_recorder_leaves_no_trace_in_the_notebook(cli: Command, numpy_python
         "open.__module__, open.__qualname__, print.__module__, np.random.seed.__name__",
     )
     capture(cli, made, numpy_python)
-    spec = cli.cwd / "jupyter" / "kernels" / "plain"
-    spec.mkdir(parents=True)
-    argv = [str(numpy_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(
-        json.dumps({"argv": argv, "display_name": "plain", "language": "python"})
-    )
-    plain = Path(sys.executable).with_name("jupyter-execute")
+    jupyter = kernelspec(cli.cwd / "jupyter", "plain", numpy_python)
+    execute = Path(sys.executable).with_name("jupyter-execute")
     subprocess.run(
-        [plain, "--kernel_name=plain", "--output=plain.ipynb", "note.ipynb"],
+        [execute, "--kernel_name=plain", "--output=plain.ipynb", "note.ipynb"],
         cwd=cli.cwd, check=True, capture_output=True,
-        env={**os.environ, "JUPYTER_PATH": str(spec.parent.parent)},
+        env={**os.environ, "JUPYTER_PATH": str(jupyter)},
     )  # fmt: skip
     expected = nbformat.read(cli.cwd / "plain.ipynb", 4).cells
     found = nbformat.read(cli.cwd / "note.reference.ipynb", 4).cells
@@ -430,7 +616,63 @@ def test_json_is_one_object_and_progress_goes_elsewhere(cli: Command, bare_pytho
     assert done.err == ""
 
 
+def test_progress_is_shown_by_step(cli: Command, bare_python: Path) -> None:
+    lock = capture(cli, notebooks.simple(), bare_python)
+    done = cli("verify", lock, "--environment", bare_python)
+    names = ("read", "source", "data", "rebuild", "execute", "compare", "judge")
+    shown = [line for line in done.err.splitlines() if line.startswith("[")]
+    assert shown == [f"[{n}/7] {name}" for n, name in enumerate(names, 1)]
+    assert "running cells: 3" in done.err
+
+
+def test_progress_on_a_terminal_counts_packages_and_cells(
+    cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
+) -> None:
+    made = notebooks.notebook(*["import time\ntime.sleep(0.4)"] * 3, "print('accuracy: 0.5')")
+    lock = capture(cli, made, bare_python)
+    ours, theirs = pty.openpty()
+    env = surroundings(tmp_path_factory.mktemp("empty cache"))
+    env.pop("CI", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reprolock", "verify", str(lock)],
+        env={**env, "TERM": "xterm"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = "".join(until_closed(ours))
+    assert process.wait(timeout=60) == 0, said
+    count = len(toml(lock.read_text(encoding="utf-8"))["packages"])
+    assert re.search(rf"installing packages\b.* \d+/{count}\b", said), said
+    cells = {int(n) for n in re.findall(r"running cells\b.* (\d)/4\b", said)}
+    assert len(cells) >= 3, said
+
+
+def until_closed(terminal: int) -> Iterator[str]:
+    """Read a terminal until the last process that has it open ends, which Linux tells as an error."""
+    with open(terminal, "rb", buffering=0) as file:
+        try:
+            while part := file.read(4096):
+                yield part.decode(errors="replace")
+        except OSError:
+            return
+
+
 # Notebooks of other people.
+
+
+def test_the_real_notebooks_are_of_many_kinds() -> None:
+    always = [real for real in REAL if not real.slow]
+    assert len(always) >= 6
+    used = " ".join(word for real in always for word in (real.why, *real.requirements))
+    assert all(name in used for name in ("scikit-learn", "jax", "matplotlib", "no longer match"))
+    versions = {tuple(map(int, real.python.split("."))) for real in always}
+    assert len(versions) >= 2
+    assert min(versions) < (3, 10) <= sys.version_info
+    expected = [real.expected for real in always]
+    assert ("INCONCLUSIVE",) in expected
+    assert REPRODUCED in expected
+    assert any(real.rebuild for real in always)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,17 @@ def test_made_once_and_found_again(locked, index, tmp_path, installer):
     }
 
 
+def test_the_cache_is_keyed_by_what_the_lock_pins(locked, tmp_path):
+    made = rebuild(locked, HERE, cache=tmp_path / "c")
+    fewer = rebuild(Packages(locked.packages[:2]), HERE, cache=tmp_path / "c")
+    assert not fewer.cached
+    assert fewer.root != made.root
+    assert versions(fewer.python) == {"alpha": "1.0", "beta": "2.0"}
+    again = rebuild(Packages(locked.packages[::-1]), HERE, cache=tmp_path / "c")
+    assert again.cached
+    assert again.root == made.root
+
+
 def test_pip_steps_in_where_uv_is_absent(locked, tmp_path, monkeypatch):
     monkeypatch.setattr("reprolock.rebuild.uv.uv_binary", lambda: None)
     made = rebuild(locked, HERE, cache=tmp_path / "c")

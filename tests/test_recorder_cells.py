@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reprolock.facts import hardware
 from reprolock.kernel import read_journal, start_code
 from tests import kernels
 
@@ -113,6 +114,51 @@ def test_system_and_hardware(recorded):
     assert hardware["memory_bytes"] > 1 << 20
     assert hardware["torch"] is None
     assert hardware["jax"] is None
+
+
+# No test machine has a GPU for certain. These modules stand in for torch and jax at one seam, what
+# the recorder's hardware family asks of them; the figures are those of a recorded H100.
+TORCH = """
+from types import SimpleNamespace as of
+__version__ = '2.13.0'
+version = of(cuda='12.8')
+cuda = of(
+    is_available=lambda: True, is_initialized=lambda: True,
+    device_count=lambda: 1, get_device_name=lambda n: 'NVIDIA H100 80GB HBM3',
+)
+backends = of(
+    cuda=of(matmul=of(allow_tf32=False)),
+    cudnn=of(version=lambda: 91002, deterministic=True, benchmark=False, allow_tf32=True),
+)
+get_num_threads = lambda: 2
+are_deterministic_algorithms_enabled = lambda: True
+get_float32_matmul_precision = lambda: 'highest'
+get_default_dtype = lambda: 'torch.float32'
+"""
+JAX = """
+import sys
+from types import SimpleNamespace as of
+__version__ = '0.12.0'
+sys.modules['jax._src.xla_bridge'] = of(_backends={'gpu': 1})
+default_backend = lambda: 'gpu'
+devices = lambda: [of(platform='gpu', device_kind='NVIDIA H100 80GB HBM3', id=0)]
+config = of(jax_enable_x64=True)
+"""
+
+
+def test_accelerators_that_torch_and_jax_see(folder):
+    (folder / "torch.py").write_text(TORCH)
+    (folder / "jax.py").write_text(JAX)
+    record = kernels.record(kernels.own_python(), folder, ["import torch, jax"])
+    facts = hardware.parse(record.one("hardware"), hardware.Gpus())
+    table = hardware.to_toml(facts)
+    assert table["torch"]["devices"] == ["NVIDIA H100 80GB HBM3"]
+    assert (table["torch"]["cuda"], table["torch"]["cudnn"]) == ("12.8", 91002)
+    assert table["jax"]["devices"] == [
+        {"platform": "gpu", "kind": "NVIDIA H100 80GB HBM3", "id": 0}
+    ]
+    assert (table["jax"]["backend"], table["jax"]["x64"]) == ("gpu", True)
+    assert hardware.from_toml(table) == facts
 
 
 def test_packages_that_a_cell_installs_are_told_at_the_end(folder):
