@@ -55,6 +55,7 @@ class System:
     locale: str | None = None
     timezone: str | None = None
     libraries: tuple[Library, ...] = ()
+    platform_version: str | None = None
 
 
 def parse(event: Mapping[str, Any]) -> System:
@@ -70,6 +71,7 @@ def parse(event: Mapping[str, Any]) -> System:
         locale=_text(event.get("locale")),
         timezone=_text(event.get("timezone")),
         libraries=_libraries(event.get("libraries") or ()),
+        platform_version=_text(event.get("platform_version")),
     )
 
 
@@ -97,6 +99,7 @@ def to_toml(facts: System) -> dict[str, Any]:
             "machine": facts.machine,
             "libc": facts.libc,
             "platform": facts.platform,
+            "platform-version": facts.platform_version,
             "locale": facts.locale,
             "timezone": facts.timezone,
             "libraries": [dict(vars(library)) for library in facts.libraries],
@@ -120,6 +123,7 @@ def from_toml(table: dict[str, Any]) -> System:
             )
             for entry in tables(table, "libraries", _WHERE)
         ),
+        platform_version=may(table, "platform-version", str, _WHERE),
     )
 
 
@@ -146,25 +150,48 @@ def compare(expected: System, observed: System) -> tuple[Finding, ...]:
                     observed=after,
                 )
             )
-    return (*findings, *_library_changes(expected, observed))
+    return (*findings, *_version_change(expected, observed), *_library_changes(expected, observed))
+
+
+def _version_change(expected: System, observed: System) -> list[Finding]:
+    """Tell another version of the platform's runtime, where both runs have one."""
+    before, after = expected.platform_version, observed.platform_version
+    if before is None or after is None or before == after:
+        return []
+    return [
+        note(
+            "system.platform-version-changed",
+            f"the version of the platform's runtime was {before}, here it is {after}",
+            subject="platform_version",
+            expected=before,
+            observed=after,
+        )
+    ]
 
 
 def _library_changes(expected: System, observed: System) -> list[Finding]:
-    new = {library.name: library.sha256 for library in observed.libraries}
+    old, new = _builds(expected), _builds(observed)
     findings = []
-    for library in expected.libraries:
-        after = new.get(library.name)
-        if after is not None and after != library.sha256:
-            numeric = library.name.startswith(_NUMERIC)
+    for name in sorted(old.keys() & new.keys()):
+        if not old[name] & new[name]:
+            numeric = name.startswith(_NUMERIC)
             say = warning if numeric else note
             findings.append(
                 say(
                     "system.library-changed",
-                    f"{library.name} is another build than in the recorded run"
+                    f"{name} is another build than in the recorded run"
                     + ("; it takes part in computing" if numeric else ""),
-                    subject=library.name,
-                    expected=f"sha256:{library.sha256}",
-                    observed=f"sha256:{after}",
+                    subject=name,
+                    expected=f"sha256:{min(old[name])}",
+                    observed=f"sha256:{min(new[name])}",
                 )
             )
     return findings
+
+
+def _builds(facts: System) -> dict[str, set[str]]:
+    """Return the digests of the libraries by name: two of one name may be loaded."""
+    builds: dict[str, set[str]] = {}
+    for library in facts.libraries:
+        builds.setdefault(library.name, set()).add(library.sha256)
+    return builds

@@ -5,26 +5,16 @@ from __future__ import annotations
 import locale
 import os
 import platform
-import sys
 import time
 from typing import Any, Dict, List, Optional
 
+from . import platforms
 from .places import package_roots
-
-# A platform is known by a variable that it sets in every session of its own.
-_SIGNS = {
-    "colab": ("COLAB_RELEASE_TAG", "COLAB_GPU"),
-    "kaggle": ("KAGGLE_KERNEL_RUN_TYPE",),
-    "databricks": ("DATABRICKS_RUNTIME_VERSION",),
-    "sagemaker": ("SM_CURRENT_HOST", "SAGEMAKER_INTERNAL_IMAGE_URI"),
-    "codespaces": ("CODESPACES",),
-    "binder": ("BINDER_LAUNCH_HOST", "BINDER_SERVICE_HOST"),
-    "jupyterhub": ("JUPYTERHUB_API_URL",),
-}
 
 
 def collect() -> Dict[str, Any]:
     """Return the facts of the ``system`` event."""
+    where = platforms.recognise(platforms.Machine.here())
     return {
         "os": _os_release(),
         "kernel": platform.release(),
@@ -32,7 +22,8 @@ def collect() -> Dict[str, Any]:
         "libc": _libc(),
         "locale": locale.setlocale(locale.LC_ALL),
         "timezone": _timezone(),
-        "platform_signs": _platform_signs(),
+        "platform_signs": _signs(where.name),
+        "platform_version": where.version,
         "libraries": _libraries(),
     }
 
@@ -75,9 +66,8 @@ def _timezone() -> Optional[str]:
     return name if mark else time.tzname[0]
 
 
-def _platform_signs() -> Dict[str, bool]:
-    signs = {key: any(name in os.environ for name in names) for key, names in _SIGNS.items()}
-    signs["colab"] = signs["colab"] or "google.colab" in sys.modules
+def _signs(platform_name: str) -> Dict[str, bool]:
+    signs = {name: name == platform_name for name in platforms.NAMES}
     signs["container"] = os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")
     signs["wsl"] = "microsoft" in platform.release().lower()
     return signs
