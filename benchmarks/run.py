@@ -23,15 +23,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import living
 from benchmarks.locks import time_lock
 from tests import notebooks
 from tests.conftest import RUNNING, demo_requirements, surroundings
 from tests.real import environment
+from tests.servers import kernel_python
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 LONG = 10.0
+KERNEL = "3.11-ipykernel6"
 JUPYTER_EXECUTE = Path(sys.executable).with_name("jupyter-execute")
 REPROLOCK = (sys.executable, "-m", "reprolock")
 
@@ -120,6 +123,7 @@ def measure(work: Path, *, trees: int, repeats: int) -> list[Row]:
     training = notebooks.notebook(TRAINING.format(trees=trees), SCORE)
     short = notebooks.notebook("print('accuracy: 0.5')")
     rows = [*_runs(work, "long", training, repeats), *_runs(work, "short", short, repeats)]
+    rows += _living(work / "living", repeats)
     rows.append(_help(repeats * 5))
     read, write = time_lock(work / "short" / "pylock.bench.toml", packages=200)
     rows.append(Row("read a lock of 200 packages", None, read, "s", read, 0.05, "most"))
@@ -154,6 +158,22 @@ def _runs(work: Path, name: str, notebook: NotebookNode, repeats: int) -> list[R
     return [
         *(_against(f"{key}, {name}", plain, ours) for key, ours in best.items()),
         _ratio(f"kernel memory, {name}", plain.kernel_mib, best["capture"].kernel_mib, "MiB", 1.1),
+    ]
+
+
+def _living(work: Path, repeats: int) -> list[Row]:
+    """Time sessions in a living kernel, without the extension and with it, in turns."""
+    python = kernel_python(KERNEL, "numpy==2.2.6", "scikit-learn==1.7.2")
+    work.mkdir()
+    plain, ours = living.sessions(python, work, repeats)
+    imported = living.import_seconds(python, work)
+    captured = living.capture_seconds(python, work)
+    return [
+        _ratio(f"session of {living.CELLS} cells", plain.training, ours.training, "s", 1.025),
+        Row("an empty cell", plain.empty, ours.empty, "s", ours.empty - plain.empty, 0.003, "more"),
+        _ratio("kernel memory, session", plain.kernel_mib, ours.kernel_mib, "MiB", 1.1),
+        Row("import reprolock, in a kernel", None, imported, "s", imported, 0.15, "most"),
+        Row("%reprolock capture, 700 packages", None, captured, "s", captured, 10.0, "most"),
     ]
 
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reprolock import execute, lock, notebooks
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import KernelError, UsageError
-from reprolock.facts import Record, data, interpreter, metrics, notebook, packages, randomness
+from reprolock.facts import Record, notebook
 from reprolock.files import cache_dir, exclusive, write_atomic
-from reprolock.finding import Finding, error, note, warning
+from reprolock.finding import Finding, error, note
 from reprolock.result import Result, Verdict
 from reprolock.run import Plan, Run, Say, Wanted, run
+from reprolock.told import summary, weaknesses
 
 if TYPE_CHECKING:
     from reprolock.execute import Kernel, Limits
     from reprolock.notebooks import NotebookFile
-
-_LOCK_NAME = re.compile(r"pylock\.([^.]+\.)?toml")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def capture(options: Options, say: Say) -> Result:
     """
     begun = time.monotonic()
     source = notebooks.load(options.notebook.absolute())
-    target = _target(options, source)
+    target = notebooks.lock_path(options.output, source.path)
     _check_metrics(options, source)
     kernel, chosen = choose_kernel(source, options)
     execute.check_folder(source.folder)
@@ -61,7 +59,12 @@ def capture(options: Options, say: Say) -> Result:
         cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"
     ):
         done = run(_plan(options, source, kernel), say)
-        findings = (*chosen, *_about(source, target, options), *_weaknesses(done))
+        findings = (
+            *chosen,
+            *_about(source, target, options),
+            *done.findings,
+            *weaknesses(done.record),
+        )
         if done.execution.failure:
             return _stopped(done, findings, source, kernel, time.monotonic() - begun)
         record, beside = _with_reference(done, options, source, target, stored)
@@ -76,26 +79,6 @@ def capture(options: Options, say: Say) -> Result:
         findings=findings,
         extra={"captured": summary(record), "kernel": " ".join(kernel.argv[:1])},
     )
-
-
-def _target(options: Options, source: NotebookFile) -> Path:
-    """Return where the lock goes. Raises UsageError for a name that pip and uv would not take."""
-    if options.output is None:
-        return source.folder / notebooks.lock_name(source.path)
-    target = options.output.absolute()
-    if target.is_dir():
-        return target / notebooks.lock_name(source.path)
-    if not _LOCK_NAME.fullmatch(target.name):
-        raise UsageError(
-            f"--output: wanted pylock.NAME.toml with no dot in NAME, found {target.name}",
-            hint="PEP 751 sets the name, and pip and uv go by it",
-        )
-    if target.parent != source.folder:
-        raise UsageError(
-            f"--output: wanted a file in the notebook's folder, found {target}",
-            hint="the lock names notebook and data relative to its own folder",
-        )
-    return target
 
 
 def _check_metrics(options: Options, source: NotebookFile) -> None:
@@ -202,31 +185,6 @@ def _about(source: NotebookFile, target: Path, options: Options) -> tuple[Findin
     return tuple(findings)
 
 
-def _weaknesses(done: Run) -> tuple[Finding, ...]:
-    record = done.record
-    changed = tuple(
-        warning(
-            "data.changed-during-run",
-            f"{file.name} was changed by the run after it was read: "
-            "the locked digest is that of the changed file",
-            subject=file.name,
-            cell=file.cell,
-        )
-        for file in record[data.Data].files
-        if file.overwritten
-    )
-    missed = tuple(
-        warning("data.may-have-missed", f"files may have been missed: {reason}")
-        for reason in record[data.Data].may_have_missed
-    )
-    return (
-        *done.findings,
-        *randomness.weaknesses(record[randomness.Randomness]),
-        *changed,
-        *missed,
-    )
-
-
 def _stopped(
     done: Run,
     findings: tuple[Finding, ...],
@@ -277,33 +235,11 @@ def _with_reference(
     if now == stored and source.upgraded_from is None:
         name, content = source.path.name, source.path.read_bytes()
     else:
-        name = source.path.name if options.inplace else _reference_name(source, target)
+        name = source.path.name
+        if not options.inplace:
+            name = notebooks.reference_name_for(target, source.path)
         content = beside[target.parent / name] = notebooks.to_bytes(done.execution.node)
     facts = replace(
         done.record[notebook.Notebook], reference=name, reference_sha256=sha256_bytes(content)
     )
     return Record({**done.record.facts, notebook.Notebook: facts}), beside
-
-
-def _reference_name(source: NotebookFile, target: Path) -> str:
-    """Return a name of its own for each lock, so that two locks of a notebook do not share one."""
-    if target.name == notebooks.lock_name(source.path):
-        return notebooks.reference_name(source.path)
-    return f"{target.name.removeprefix('pylock.').removesuffix('.toml')}.reference.ipynb"
-
-
-def summary(record: Record) -> dict[str, Any]:
-    """Return the counts that tell a person what was seen."""
-    found, files = record[packages.Packages], record[data.Data]
-    streams = record[randomness.Randomness].streams
-    return {
-        "metrics": {m.name: m.value for m in record[metrics.Metrics].metrics},
-        "cells": sum(cell.ran is not None for cell in record[notebook.Notebook].cells),
-        "python": record[interpreter.Interpreter].version,
-        "packages": len(found.packages),
-        "unresolved": len(found.unresolved),
-        "inputs": len(files.by_role(data.INPUT)),
-        "outputs": len(files.by_role(data.OUTPUT)),
-        "seeded": sorted(s.library for s in streams if s.unseeded_in is None),
-        "unseeded": sorted(s.library for s in streams if s.unseeded_in is not None),
-    }

@@ -30,11 +30,14 @@ DEFAULT_OUTPUT_LIMIT = 64 << 20
 
 @dataclass(frozen=True)
 class Kernel:
-    """Which kernel runs the notebook: *argv* with ``{connection_file}``, as in a kernelspec."""
+    """Which kernel runs the notebook: *argv* with ``{connection_file}``, as in a kernelspec;
+    *prefix*: a command that prepares the process and becomes *argv*.
+    """
 
     argv: tuple[str, ...]
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
 
     @property
     def python(self) -> Path:
@@ -221,7 +224,7 @@ class _Run:
 
         manager = AsyncKernelManager()
         manager._kernel_spec = KernelSpec(  # noqa: SLF001  the manager's only door for a spec of one's own
-            argv=list(self.kernel.argv),
+            argv=[*self.kernel.prefix, *self.kernel.argv],
             display_name=self.kernel.name,
             language="python",
             env=dict(self.kernel.environment),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock import lock
 from reprolock.facts import FAMILIES, metrics, notebook
 from reprolock.finding import Finding, error, warning
-from reprolock.result import Result, Tolerance
+from reprolock.result import Result, Tolerance, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def show(path: Path) -> Result:
     record["packages"]["pylock"] = lock.pylock_packages(locked.record)
     return Result(
         command="show",
-        exit_code=0,
+        exit_code=0 if locked.intact else Verdict.UNVERIFIABLE.exit_code,
         seconds=time.monotonic() - begun,
         lock=_about(path, locked),
         findings=_broken(path, locked),

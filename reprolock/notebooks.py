@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_bytes, sha256_json, sha256_text
-from reprolock.errors import NotebookError
+from reprolock.errors import NotebookError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,11 @@ _PYTHON = {"python", "python3", "ipython", "ipython3"}
 RAISES = "raises-exception"
 SKIPPED = "skip-execution"
 _FORMAT = 4
+_LOCK_NAME = re.compile(r"pylock\.([^.]+\.)?toml")
+_OURS = re.compile(
+    r"\s*(?:#.*|%(?:un|re)?load_ext\s+reprolock\b.*|%%?reprolock\b.*|!\s*reprolock\b.*|import\s+reprolock"
+    r"|reprolock\.capture\(.*\)\s*;?)?\s*\Z"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ def load(path: Path) -> NotebookFile:
     Raises NotebookError where there is no file, no JSON, no notebook, no code, or no Python.
     """
     data = _read(path)
+    return parse(path, data)
+
+
+def parse(path: Path, data: bytes) -> NotebookFile:
+    """Return the notebook that *data* holds; *path* is what it is called. Raises as `load` does."""
     raw = _parse(path, data)
     version = raw.get("nbformat")
     node = _as_version_4(path, raw)
@@ -140,13 +151,50 @@ def may_raise(cell: Mapping[str, Any]) -> bool:
     return RAISES in tags or any(o.get("output_type") == "error" for o in cell.get("outputs", ()))
 
 
+def only_reprolock(cell: Mapping[str, Any]) -> bool:
+    """Say whether the cell does nothing but call reprolock: it computes nothing."""
+    lines = _joined(cell.get("source") or "").splitlines()
+    return any(line.strip() for line in lines) and all(_OURS.match(line) for line in lines)
+
+
 def lock_name(path: Path) -> str:
     """Return the lock's file name. PEP 751 allows no dot in the name between the two it sets."""
     return f"pylock.{path.stem.replace('.', '_') or 'notebook'}.toml"
 
 
+def lock_path(wanted: Path | None, notebook: Path) -> Path:
+    """Return where the lock of *notebook* goes: beside it, or where it is *wanted*.
+
+    Raises UsageError for a place that lock and notebook would not find each other in, and for a
+    name that pip and uv would not take.
+    """
+    if wanted is None:
+        return notebook.parent / lock_name(notebook)
+    target = wanted.absolute()
+    if target.is_dir():
+        return target / lock_name(notebook)
+    if not _LOCK_NAME.fullmatch(target.name):
+        raise UsageError(
+            f"--output: wanted pylock.NAME.toml with no dot in NAME, found {target.name}",
+            hint="PEP 751 sets the name, and pip and uv go by it",
+        )
+    if target.parent != notebook.parent:
+        raise UsageError(
+            f"--output: wanted a file in the notebook's folder, found {target}",
+            hint="the lock names notebook and data relative to its own folder",
+        )
+    return target
+
+
 def reference_name(path: Path) -> str:
     return f"{path.stem}.reference.ipynb"
+
+
+def reference_name_for(lock: Path, notebook: Path) -> str:
+    """Return a name of its own for each lock, so that two locks of a notebook do not share one."""
+    if lock.name == lock_name(notebook):
+        return reference_name(notebook)
+    return f"{lock.name.removeprefix('pylock.').removesuffix('.toml')}.reference.ipynb"
 
 
 def source_digest(cells: Iterable[Mapping[str, Any]]) -> str:

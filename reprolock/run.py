@@ -7,19 +7,22 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprolock import execute, notebooks
 from reprolock.facts import Record, data, hardware, metrics, notebook, packages, randomness, system
+from reprolock.facts import installs as installing
 from reprolock.facts import interpreter as interpreters
+from reprolock.facts import session as sessions
 from reprolock.finding import Finding, error, warning
 from reprolock.kernel import MetricRequest, RecorderConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reprolock.elsewhere import Ground
     from reprolock.execute import Execution, Kernel, Limits
     from reprolock.notebooks import NotebookFile
 
@@ -39,7 +42,10 @@ class Wanted:
 class Plan:
     """What to run and how. *folder* is where the kernel works; *offline* asks no index;
     *identify* looks up where packages came from; *hash_installed* holds their
-    files against RECORD; *replay*, *maps* and *secrets*: see RecorderConfig."""
+    files against RECORD; *replay*, *secrets*, *stand_ins*, *uploads* and *answers*: see
+    RecorderConfig; *ground*: the paths of the recorded machine, of a run of *platform* that is run
+    again here.
+    """
 
     notebook: NotebookFile
     kernel: Kernel
@@ -52,8 +58,23 @@ class Plan:
     identify: bool = True
     hash_installed: bool = True
     replay: bool = False
-    maps: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: tuple[str, ...] = ()
+    uploads: tuple[tuple[Mapping[str, str], ...], ...] = ()
+    ground: Ground | None = None
+    platform: str | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def kernel_folder(self) -> Path:
+        return self.ground.kernel_folder if self.ground else self.folder
+
+    @property
+    def places(self) -> data.Places | None:
+        """The names of the recorded run, None where this run is the one that gives them."""
+        if self.ground is None:
+            return None
+        return data.Places(self.ground.folder, self.platform, self.ground.maps)
 
 
 @dataclass(frozen=True)
@@ -82,11 +103,9 @@ def run(plan: Plan, say: Say) -> Run:
         view = pool.submit(packages.pip_view, plan.kernel.python) if plan.identify else None
         execution = execute.execute(
             plan.notebook.node,
-            plan.kernel,
+            _kernel(plan),
             folder=plan.folder,
-            recorder=RecorderConfig(
-                journal, plan.folder, _requests(plan), plan.replay, plan.maps, plan.secrets
-            ),
+            recorder=_recorder(plan, journal),
             environment=plan.environment,
             limits=plan.limits,
             may_raise=plan.may_raise,
@@ -98,6 +117,25 @@ def run(plan: Plan, say: Say) -> Run:
             listed = _distributions(execution.events)
             about_packages += packages.compare_pip_view(view.result(), listed)
         return _gather(plan, execution, found, gpus.result(), about_packages)
+
+
+def _kernel(plan: Plan) -> Kernel:
+    return replace(plan.kernel, prefix=plan.ground.prefix) if plan.ground else plan.kernel
+
+
+def _recorder(plan: Plan, journal: Path) -> RecorderConfig:
+    return RecorderConfig(
+        journal,
+        plan.kernel_folder,
+        _requests(plan),
+        replay=plan.replay,
+        maps=plan.ground.recorder_maps if plan.ground else {},
+        secrets=plan.secrets,
+        stand_ins=plan.stand_ins,
+        uploads=plan.uploads,
+        rewrite=plan.ground is not None and plan.ground.weaker is not None,
+        answers=plan.answers,
+    )
 
 
 @contextmanager
@@ -152,8 +190,27 @@ def _distributions(events: Any) -> list[dict[str, Any]]:
     return lists[-1] if lists else []
 
 
-def _event(execution: Execution, name: str) -> dict[str, Any]:
-    return next((e for e in reversed(execution.events) if e.get("event") == name), {})
+@dataclass(frozen=True)
+class Seen:
+    """A run as its journal and its notebook tell it. *cells* hold the outputs of the run; *cell_of*
+    maps the ordinal of an execution to the cell's index, *ran* a cell's index to its place in the
+    order, *raised* to the name of its exception.
+    """
+
+    name: str
+    folder: Path
+    cells: list[Any]
+    events: tuple[dict[str, Any], ...]
+    cell_of: Mapping[int, int]
+    ran: Mapping[int, int]
+    raised: Mapping[int, str]
+    problems: tuple[str, ...] = ()
+    session: sessions.Session = field(default_factory=sessions.Session)
+    places: data.Places | None = None
+
+    def last(self, event: str) -> dict[str, Any]:
+        """Return the last event of that name, empty where there is none."""
+        return next((e for e in reversed(self.events) if e.get("event") == event), {})
 
 
 def _gather(
@@ -163,43 +220,72 @@ def _gather(
     gpus: hardware.Gpus,
     about_packages: tuple[Finding, ...],
 ) -> Run:
-    cells = list(execution.node.cells)
-    order = {index: ordinal for ordinal, index in enumerate(execution.order)}
-    files, paths = data.parse(execution.events, execution.cell_of, data.Places(plan.folder))
+    seen = Seen(
+        name=plan.notebook.path.name,
+        folder=plan.folder,
+        cells=list(execution.node.cells),
+        events=_as_recorded(plan, execution),
+        cell_of=execution.cell_of,
+        ran={index: ordinal for ordinal, index in enumerate(execution.order)},
+        raised=execution.raised,
+        problems=execution.problems,
+        places=plan.places,
+    )
+    record, paths = record_of(seen, found, gpus)
+    return Run(execution, record, (*about_packages, *troubles(seen)), paths)
+
+
+def _as_recorded(plan: Plan, execution: Execution) -> tuple[dict[str, Any], ...]:
+    """Return the events with the paths that the recorded run would have told."""
+    if plan.ground is None:
+        return execution.events
+    return tuple(plan.ground.as_recorded(event) for event in execution.events)
+
+
+def record_of(
+    seen: Seen, found: packages.Packages, gpus: hardware.Gpus, memo: Path | None = None
+) -> tuple[Record, dict[str, str]]:
+    """Return the Record of a run, and the absolute path of each data file by its name.
+
+    *memo*: a folder in which the digests of large files are remembered.
+    """
+    about = system.parse(seen.last("system"))
+    places = seen.places or data.Places(seen.folder, about.platform)
+    files, paths = data.parse(seen.events, seen.cell_of, places, memo)
     record = Record(
         {
-            notebook.Notebook: notebook.parse(
-                plan.notebook.path.name, cells, order, execution.raised
-            ),
-            interpreters.Interpreter: interpreters.parse(_event(execution, "interpreter")),
+            notebook.Notebook: notebook.parse(seen.name, seen.cells, seen.ran, seen.raised),
+            interpreters.Interpreter: interpreters.parse(seen.last("interpreter")),
             packages.Packages: found,
-            system.System: system.parse(_event(execution, "system")),
-            hardware.Hardware: hardware.parse(_event(execution, "hardware"), gpus),
+            system.System: about,
+            hardware.Hardware: hardware.parse(seen.last("hardware"), gpus),
             data.Data: files,
-            randomness.Randomness: randomness.parse(execution.events, execution.cell_of),
-            metrics.Metrics: _metrics(cells, execution),
+            randomness.Randomness: randomness.parse(seen.events, seen.cell_of),
+            metrics.Metrics: _metrics(seen),
+            sessions.Session: seen.session,
+            installing.Installs: installing.parse(seen.events, seen.cell_of),
         }
     )
-    return Run(execution, record, (*about_packages, *_troubles(execution)), paths)
+    return record, paths
 
 
-def _metrics(cells: list[Any], execution: Execution) -> metrics.Metrics:
+def _metrics(seen: Seen) -> metrics.Metrics:
     """Metrics that were named win over those that outputs show."""
-    ids = {index: cell["id"] for index, cell in enumerate(cells) if "id" in cell}
-    named = metrics.from_journal(execution.events, execution.cell_of, ids)
-    return metrics.merge(named, metrics.discover(cells))
+    ids = {index: cell["id"] for index, cell in enumerate(seen.cells) if "id" in cell}
+    named = metrics.from_journal(seen.events, seen.cell_of, ids)
+    return metrics.merge(named, metrics.discover(seen.cells))
 
 
-def _troubles(execution: Execution) -> tuple[Finding, ...]:
+def troubles(seen: Seen) -> tuple[Finding, ...]:
     """The recorder's own failures and a journal that broke off, told as what they are."""
-    troubles = [
+    failures = [
         warning(
             "recorder.trouble",
             f"the recorder failed in {e.get('where')}: {e.get('message')}",
             subject=str(e.get("where")),
             hint="what it records there may be incomplete",
         )
-        for e in execution.events
+        for e in seen.events
         if e.get("event") == "trouble"
     ]
     failed = [
@@ -207,10 +293,10 @@ def _troubles(execution: Execution) -> tuple[Finding, ...]:
             "metrics.failed",
             f"the metric {e.get('name')} has no value: {e.get('error')}",
             subject=str(e.get("name")),
-            cell=execution.cell_of.get(e.get("n", -1)),
+            cell=seen.cell_of.get(e.get("n", -1)),
         )
-        for e in execution.events
+        for e in seen.events
         if e.get("event") == "metric-error"
     ]
-    broken = [warning("recorder.journal-incomplete", problem) for problem in execution.problems]
-    return (*troubles, *failed, *broken, *metrics.tag_problems(execution.node.cells))
+    broken = [warning("recorder.journal-incomplete", problem) for problem in seen.problems]
+    return (*failures, *failed, *broken, *metrics.tag_problems(seen.cells))

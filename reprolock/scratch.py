@@ -44,7 +44,8 @@ def copy_of(
     copy = root.joinpath(*_DEPTH, folder.name or "root")
     try:
         left = set(outputs) - set(inputs)
-        _copy_tree(folder, copy, left, set(made), {os.path.realpath(folder)})
+        # The scratch place may lie in the folder itself: TMPDIR can be anywhere.
+        _copy_tree(folder, copy, left, set(made), {os.path.realpath(folder), str(root)})
         for path in inputs:
             _copy_outside(path, folder, copy, root)
         for path in outputs:
@@ -52,6 +53,15 @@ def copy_of(
         yield copy
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def copy_into(copy: Path, folder: Path, gone: Iterable[Path]) -> None:
+    """Copy *folder* to *copy*, but for the files and folders *gone*.
+
+    Raises ReprolockError where there is no room.
+    """
+    left = set(gone)
+    _copy_tree(folder, copy, left, left, {os.path.realpath(folder)})
 
 
 def _copy_tree(folder: Path, copy: Path, left: set[Path], made: set[Path], seen: set[str]) -> None:

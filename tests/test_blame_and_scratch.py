@@ -196,3 +196,13 @@ class TestScratch:
         with scratch.copy_of(folder, inputs=[folder / "data" / "x.csv"], outputs=[]) as copy:
             assert (copy / "data" / "x.csv").read_text() == "x"
             assert not (copy / "data").is_symlink()
+
+
+def test_a_scratch_place_within_the_folder_is_not_copied_into_itself(tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    (folder / "tmp").mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
+    with scratch.copy_of(folder, inputs=(), outputs=()) as copy:
+        assert (copy / "a.txt").read_text() == "a"
+        assert list((copy / "tmp").iterdir()) == []

@@ -1,55 +1,29 @@
-"""``import reprolock`` in a notebook whose environment has it installed."""
+"""``import reprolock`` where no notebook is."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from types import SimpleNamespace
-
-import pytest
 
 import reprolock
 
 
-class Shell:
-    def __init__(self):
-        self.magics_manager = SimpleNamespace(magics={"line": {}})
-
-    def register_magic_function(self, function, kind, name):
-        self.magics_manager.magics[kind][name] = function
-
-
-@pytest.fixture
-def told(monkeypatch):
-    events = []
-    recorder = SimpleNamespace(
-        metric=lambda name, value: events.append(("metric", name, value)),
-        mark=lambda kind, **facts: events.append((kind, facts)),
-    )
-    monkeypatch.setitem(sys.modules, "_reprolock_recorder", recorder)
-    return events
-
-
-def test_it_tells_the_recorder(told):
-    shell = Shell()
+def test_it_does_nothing_where_nothing_is_recorded(capsys):
     assert reprolock.metric("auc", 0.9) is None
-    reprolock.capture(timeout=3)
-    reprolock.checkpoint("model.pt")
-    reprolock.model([])
-    reprolock.load_ipython_extension(shell)
-    shell.magics_manager.magics["line"]["reprolock"]("capture")
-    reprolock.unload_ipython_extension(shell)
-    assert shell.magics_manager.magics["line"] == {}
-    assert told == [
-        ("metric", "auc", 0.9),
-        ("capture", {}),
-        ("checkpoint", {"path": "model.pt"}),
-        ("model", {"type": "builtins.list"}),
-        ("magic", {"line": "capture"}),
-    ]
+    assert reprolock.checkpoint("model.pt") is None
+    assert reprolock.model([]) is None
+    assert capsys.readouterr() == ("", "")
 
 
-def test_it_does_nothing_where_no_run_is_recorded(monkeypatch):
-    monkeypatch.delitem(sys.modules, "_reprolock_recorder", raising=False)
-    reprolock.metric("auc", 0.9)
-    reprolock.capture()
-    reprolock.load_ipython_extension(Shell())
+def test_a_capture_outside_of_a_notebook_says_so(capsys):
+    assert reprolock.capture() is None
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "reprolock: nothing is recorded: this is no notebook and no IPython\n"
+
+
+def test_the_import_loads_nothing_but_the_standard_library():
+    code = "import sys; a = set(sys.modules); import reprolock; print(*(set(sys.modules) - a))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {"reprolock"}

@@ -22,11 +22,13 @@ from reprolock.facts import (
     Record,
     data,
     hardware,
+    installs,
     interpreter,
     metrics,
     notebook,
     packages,
     randomness,
+    session,
     system,
 )
 from reprolock.lock.read import parse
@@ -73,6 +75,20 @@ def record(count: int = 2, value: float = 0.9722) -> Record:
                     metrics.Metric("accuracy", value, 0, "a", "float", "output"),
                     metrics.Metric("loss", math.nan, 0, "a", "float64", "api"),
                 )
+            ),
+            session.Session: session.Session(
+                "live",
+                run_again=(0,),
+                edited=(1,),
+                unknown=2,
+                deleted=(session.Deleted("4" * 64, ("x", "ü")),),
+                foreign_names=("y",),
+                breaks=(session.Break((0,), "ended", ("model.pt",)),),
+            ),
+            installs.Installs: installs.Installs(
+                (installs.Command("pip install a", ("pip",), "shell", 0, 0, ("a",), True, ("r",)),),
+                (installs.Change("a", "1", None, 0), installs.Change("b", system=True)),
+                (installs.Stale("a", "a", "1", "2"),),
             ),
         }
     )

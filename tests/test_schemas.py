@@ -12,7 +12,7 @@ import pytest
 from reprolock.result import Result, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
-FAMILIES = "notebook|interpreter|packages|system|hardware|data|randomness|metrics|outputs|run|rebuild|lock|recorder|usage|kernel"
+FAMILIES = "notebook|interpreter|packages|system|hardware|data|randomness|metrics|outputs|run|rebuild|lock|recorder|usage|kernel|session|installs|platform"
 CODE = re.compile(rf'"((?:{FAMILIES})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
 
 
@@ -25,7 +25,7 @@ def test_every_finding_code_in_the_source_is_listed():
         code
         for path in (ROOT / "reprolock").rglob("*.py")
         for code in CODE.findall(path.read_text())
-        if not code.endswith((".py", ".so"))
+        if not code.endswith((".py", ".so", ".ipynb"))
     }
     assert len(used) > 50
     assert used - listed().keys() == set()

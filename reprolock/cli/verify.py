@@ -33,6 +33,21 @@ from reprolock.cli.ui import Ui, common
     metavar="PACKAGE",
     help="Rebuild without a package that the lock could not pin. Repeatable.",
 )
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="PREFIX=FOLDER",
+    help="Where data of the recorded machine lies here: /content/drive/MyDrive=./drive. "
+    "Repeatable; the folder itself is not changed.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=VARIABLE",
+    help="The environment variable that holds a secret the notebook asks for. Repeatable.",
+)
 @options.allow_errors
 @options.timeout
 @options.max_output
@@ -47,6 +62,8 @@ def command(
     rtol: float | None,
     atol: float | None,
     leave_out: tuple[str, ...],
+    maps: tuple[str, ...],
+    secrets: tuple[str, ...],
     allow_errors: bool,
     timeout: float | None,
     max_output: int,
@@ -60,7 +77,9 @@ def command(
     reprolock verify pylock.train.toml --tolerance accuracy=0.005
     """  # noqa: D301
     import math
+    import os
 
+    from reprolock.elsewhere import parse_maps, parse_secrets
     from reprolock.errors import UsageError
     from reprolock.execute import Limits
     from reprolock.facts.metrics import parse_tolerance
@@ -86,6 +105,8 @@ def command(
         offline=offline,
         allow_errors=allow_errors,
         allow_missing=leave_out,
+        maps=parse_maps(maps),
+        secrets=parse_secrets(secrets, os.environ),
     )
     with ui.progress() as say:
         result = verify(wanted, say)

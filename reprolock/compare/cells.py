@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprolock.compare.align import align, identifier, joined
 from reprolock.compare.images import compare_images, compare_svg, is_raster
+from reprolock.compare.installers import forms_of
 from reprolock.compare.model import (
     IDENTICAL,
     CellComparison,
@@ -25,6 +26,7 @@ from reprolock.compare.tables import compare_html, compare_markup
 from reprolock.compare.text import compare_text
 from reprolock.compare.widgets import WidgetStates, compare_widgets
 from reprolock.finding import Finding, Severity
+from reprolock.notebooks import only_reprolock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,10 +37,6 @@ _STATUS = {
     Degree.WITHIN: CellStatus.WITHIN,
     Degree.DIFFERENT: CellStatus.DIFFERENT,
 }
-_OURS = re.compile(
-    r"\s*(?:#.*|%load_ext\s+reprolock\b.*|%%?reprolock\b.*|!\s*reprolock\b.*|import\s+reprolock"
-    r"|reprolock\.capture\(.*\)\s*;?)?\s*\Z"
-)
 # What a cell prints can be a duration of its own only once the notebook has read a clock.
 _CLOCK = re.compile(
     r"\btime\.(?:time|perf_counter|monotonic|process_time)(?:_ns)?\b"
@@ -97,7 +95,10 @@ def compare_cells(
         if cell.get("cell_type") == "code":
             other = observed[pairs[index]] if index in pairs else {}
             clock = clock or _CLOCK.search(joined(cell.get("source"))) is not None
-            setting = _Setting(replace(options, clock=clock), states)
+            again = options.installed_again & {index}
+            forms = forms_of(joined(cell.get("source")))
+            own = replace(options, clock=clock, installers=forms, installed_again=again)
+            setting = _Setting(own, states)
             cells.append(_compare_cell(index, cell, other, setting))
     added = sorted(set(range(len(observed))) - set(pairs.values()))
     cells.extend(
@@ -113,7 +114,7 @@ def _compare_cell(
 ) -> CellComparison:
     cell_id = identifier(expected) or identifier(observed)
     before, after = _outputs(expected), _outputs(observed)
-    if not (before or after) or _only_ours(expected or observed):
+    if not (before or after) or only_reprolock(expected or observed):
         return CellComparison(index, cell_id, CellStatus.NOT_COMPARED)
     worst, first, compared = IDENTICAL, None, False
     names: set[str] = set()
@@ -150,12 +151,6 @@ def _finding(index: int, cell_id: str | None, outcome: Outcome) -> Finding:
 def _excuse(finding: Finding, reason: str) -> Finding:
     message = f"{finding.message}; excused by the policy: {reason}"
     return replace(finding, severity=Severity.NOTE, message=message)
-
-
-def _only_ours(cell: Mapping[str, Any]) -> bool:
-    """Whether a cell does nothing but call reprolock; what that prints is no result."""
-    lines = joined(cell.get("source")).splitlines()
-    return any(line.strip() for line in lines) and all(_OURS.match(line) for line in lines)
 
 
 def _outputs(cell: Mapping[str, Any]) -> list[_Output]:
@@ -211,7 +206,11 @@ def _pair(
 
 def _compare(kind: str, old: _Output | None, new: _Output | None, setting: _Setting) -> Outcome:
     if old is None or new is None:
-        return _one_sided(kind, old, new)
+        outcome = _one_sided(kind, old, new)
+        if kind in ("error", "data") or not setting.options.installers:
+            return outcome
+        bare = compare_text(old.value if old else "", new.value if new else "", setting.options)
+        return outcome if bare.degree is Degree.DIFFERENT else bare
     if kind == "error":
         return _compare_errors(old.value, new.value, setting.options)
     if kind == "data":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from reprolock.compare import installers
 from reprolock.compare.model import (
     IDENTICAL,
     CompareOptions,
@@ -385,6 +386,7 @@ NORMALISER_NAMES: tuple[str, ...] = (
     "html-ids",
     "html-markup",
     "image-encoding",
+    installers.NAME,
     "json-ids",
     "json-layout",
     "pdf-metadata",
@@ -440,6 +442,8 @@ def compare_text(
         return IDENTICAL
     rules = active(options)
     left, right, acted = _whole(expected, observed, rules, options)
+    if options.installers and options.allows(installers.NAME):
+        left, right, acted = _without_installers(left, right, acted, options)
     per_line = [rule for rule in rules if not rule.whole]
     one, other = left.split("\n"), right.split("\n")
     if len(one) != len(other):
@@ -486,6 +490,19 @@ def _whole(
             acted |= {"trailing-whitespace"}
         left, right = short, shorter
     return left, right, acted
+
+
+def _without_installers(
+    left: str, right: str, acted: frozenset[str], options: CompareOptions
+) -> tuple[str, str, frozenset[str]]:
+    one, other = installers.without_output(
+        left, right, options.installers, ran=bool(options.installed_again)
+    )
+    if (one, other) == (left, right):
+        return left, right, acted
+    if options.allows("trailing-whitespace"):
+        one, other = one.rstrip(), other.rstrip()
+    return one, other, acted | {installers.NAME}
 
 
 def _normalise_lines(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from reprolock.facts import (
     data,
     hardware,
+    installs,
     interpreter,
     metrics,
     notebook,
     packages,
     randomness,
+    session,
     system,
 )
 from reprolock.facts.family import Family, Record
@@ -27,6 +29,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("data", data.Data, data),
     Family("randomness", randomness.Randomness, randomness),
     Family("metrics", metrics.Metrics, metrics),
+    Family("session", session.Session, session, later=True),
+    Family("installs", installs.Installs, installs, later=True),
 )
 
 __all__ = [
@@ -35,10 +39,12 @@ __all__ = [
     "Record",
     "data",
     "hardware",
+    "installs",
     "interpreter",
     "metrics",
     "notebook",
     "packages",
     "randomness",
+    "session",
     "system",
 ]

@@ -19,7 +19,7 @@ _WHERE = "tool.reprolock.notebook"
 @dataclass(frozen=True)
 class Cell:
     """One cell. *ran* is its place in the order of execution from 0, None where it did not run;
-    *raised* the name of the exception that it ended with.
+    *raised* the name of the exception that it ended with; *ours* that it only calls reprolock.
     """
 
     index: int
@@ -29,6 +29,7 @@ class Cell:
     outputs_sha256: str | None = None
     ran: int | None = None
     raised: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def parse(
             outputs_sha256=notebooks.outputs_digest(cell.get("outputs", ())),
             ran=ran.get(index),
             raised=raised.get(index),
+            ours=notebooks.is_code(cell) and notebooks.only_reprolock(cell),
         )
         for index, cell in enumerate(cells)
     )
@@ -87,6 +89,7 @@ def to_toml(facts: Notebook) -> dict[str, Any]:
                         "outputs-sha256": cell.outputs_sha256,
                         "ran": cell.ran,
                         "raised": cell.raised,
+                        "ours": cell.ours or None,
                     }
                 )
                 for cell in facts.cells
@@ -105,6 +108,7 @@ def from_toml(table: dict[str, Any]) -> Notebook:
             outputs_sha256=may(entry, "outputs-sha256", str, f"{_WHERE}.cells"),
             ran=may(entry, "ran", int, f"{_WHERE}.cells"),
             raised=may(entry, "raised", str, f"{_WHERE}.cells"),
+            ours=may(entry, "ours", bool, f"{_WHERE}.cells") or False,
         )
         for entry in tables(table, "cells", _WHERE)
     )
@@ -118,11 +122,13 @@ def from_toml(table: dict[str, Any]) -> Notebook:
 
 
 def compare(expected: Notebook, observed: Notebook) -> tuple[Finding, ...]:
-    """Return a finding per code cell whose source is not the locked one."""
+    """Return a finding per code cell whose source is not the locked one.
+
+    Cells at the end that only call reprolock may come and go: they compute nothing.
+    """
     if expected.source_sha256 == observed.source_sha256:
         return ()
-    old = [cell for cell in expected.cells if cell.kind == "code"]
-    new = [cell for cell in observed.cells if cell.kind == "code"]
+    old, new = _computing(expected), _computing(observed)
     if len(old) != len(new):
         return (_count_changed(old, new),)
     return tuple(
@@ -139,6 +145,13 @@ def compare(expected: Notebook, observed: Notebook) -> tuple[Finding, ...]:
         for before, after in zip(old, new, strict=True)
         if before.source_sha256 != after.source_sha256
     )
+
+
+def _computing(facts: Notebook) -> list[Cell]:
+    cells = [cell for cell in facts.cells if cell.kind == "code"]
+    while cells and cells[-1].ours:
+        cells.pop()
+    return cells
 
 
 def _count_changed(old: list[Cell], new: list[Cell]) -> Finding:

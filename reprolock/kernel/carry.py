@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reprolock.files import cache_dir
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,7 +68,11 @@ class RecorderConfig:
 
     *replay*: the run repeats a recorded one elsewhere, so that installs and the modules of a
     platform are answered; *maps*: folder of the recorded run -> folder here; *secrets*: name that
-    the notebook asks for -> environment variable that holds it.
+    the notebook asks for -> environment variable that holds it; *stand_ins*: the platforms whose
+    modules are stood in for; *uploads*: for each call that uploaded, its files as ``name`` and
+    ``path``; *rewrite*: the *maps* are not bound, and are rewritten in the source; *command*: what
+    starts reprolock, where the kernel lives already and asks for its captures itself; *answers*:
+    for each command of the recorded run of which all is here, its exit status.
     """
 
     journal: Path
@@ -75,6 +81,11 @@ class RecorderConfig:
     replay: bool = False
     maps: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: tuple[str, ...] = ()
+    uploads: tuple[tuple[Mapping[str, str], ...], ...] = ()
+    rewrite: bool = False
+    command: tuple[str, ...] | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -85,6 +96,12 @@ class RecorderConfig:
                 "replay": self.replay,
                 "maps": dict(self.maps),
                 "secrets": dict(self.secrets),
+                "stand_ins": self.stand_ins,
+                "uploads": self.uploads,
+                "rewrite": self.rewrite,
+                "command": self.command,
+                "private": [str(cache_dir().absolute())],
+                "answers": dict(self.answers),
             }
         )
 

@@ -22,19 +22,33 @@ What it does not see:
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from typing import Any, Dict, List, Optional
 
 from . import session
 
-__all__ = ["active", "finish", "mark", "metric", "start"]
+__all__ = [
+    "active",
+    "capture",
+    "evaluate",
+    "finish",
+    "finish_living",
+    "mark",
+    "mark_value",
+    "metric",
+    "register_magic",
+    "start",
+    "unregister_magic",
+]
 
 
 def start(config: str) -> None:
     """Begin to record the running kernel.
 
     *config* is a JSON object: ``journal`` and ``folder`` (absolute paths), ``metrics`` (a list
-    of objects with ``name``, ``expression`` and ``after``, an ordinal or null).
+    of objects with ``name``, ``expression`` and ``after``, an ordinal or null); where the kernel
+    lives already and goes on after the capture, ``command``, which starts ``reprolock``.
     """
     session.start(config, __name__)
 
@@ -42,6 +56,8 @@ def start(config: str) -> None:
 def finish() -> None:
     """Write what is known at the end of the run, take every hook out and forget the session."""
     if session.finish():
+        for name in [one for one in sys.modules if one.startswith(__name__ + ".")]:
+            del sys.modules[name]
         sys.modules.pop(__name__, None)
 
 
@@ -57,8 +73,49 @@ def metric(name: str, value: Any) -> None:
         running.journal.guard("metric", running.metrics.given, name, value)
 
 
+def capture(arguments: List[str]) -> Optional[Dict[str, Any]]:
+    """Write the lock of a living kernel and return the result; None elsewhere."""
+    running = session.current()
+    return None if running is None else running.journal.guard("capture", running.capture, arguments)
+
+
+def evaluate(name: str, expression: str) -> None:
+    """Record the value of *expression* in the notebook's namespace as the metric *name*."""
+    running = session.current()
+    if running is not None:
+        running.journal.guard("metric", running.metrics.now, name, expression)
+
+
+def finish_living() -> None:
+    """Finish where ``%load_ext`` began it; a run that is recorded from outside goes on."""
+    running = session.current()
+    if running is not None and running.is_living:
+        finish()
+
+
+def register_magic() -> None:
+    """Make ``%reprolock`` known to the shell that is recorded."""
+    running = session.current()
+    if running is not None:
+        running.journal.guard("magic", running.magic.register)
+
+
+def unregister_magic() -> None:
+    running = session.current()
+    if running is not None:
+        running.journal.guard("magic", running.magic.unregister)
+
+
 def mark(kind: str, **facts: Any) -> None:
     """Record that the notebook named something: a checkpoint, a model, a wish to capture."""
     running = session.current()
     if running is not None:
         running.journal.guard("mark", running.mark, kind, facts)
+
+
+def mark_value(kind: str, value: Any) -> None:
+    """Record that *value* is a checkpoint or a model: a path, or the object itself."""
+    if isinstance(value, (str, os.PathLike)):
+        mark(kind, path=os.path.abspath(os.fspath(value)))
+    else:
+        mark(kind, type="{}.{}".format(type(value).__module__, type(value).__qualname__))

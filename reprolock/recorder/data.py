@@ -22,7 +22,7 @@ import stat
 import sys
 import threading
 from importlib.util import source_from_cache
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from . import callers, inotify
 from .cells import Running
@@ -45,17 +45,20 @@ class _Change:
         self.via = via
         self.ops: List[str] = []
         self.to: Optional[str] = None
+        self.command: Optional[str] = None
 
     def unchanged(self, after: Optional[os.stat_result]) -> bool:
         return _state(self.before) == _state(after)
 
 
 class Watch:
-    def __init__(self, journal: Journal, running: Running, folder: str) -> None:
+    def __init__(
+        self, journal: Journal, running: Running, folder: str, private: Sequence[str] = ()
+    ) -> None:
         own = [journal.path] + [part for part in sys.argv[1:] if part.endswith(".json")]
         self._journal = journal
         self._running = running
-        self._places = Places(folder, own)
+        self._places = Places(folder, own, private)
         self._pid = os.getpid()
         self._busy = threading.local()
         self._active = False
@@ -69,6 +72,7 @@ class Watch:
         self._told: Set[str] = set()
         self._made_folders: Dict[str, None] = {}
         self._listed_folders: Set[str] = set()
+        self._command: Optional[str] = None
         self._handlers: Dict[str, Callable[..., None]] = {
             "open": self._opened,
             "os.listdir": self._listed,
@@ -95,6 +99,55 @@ class Watch:
     def settle(self) -> None:
         """Tell what happened since the last cell: the last thing before the end of the run."""
         self._between_cells()
+
+    def pass_over(self) -> None:
+        """Forget what was read since the last look: reprolock itself did it."""
+        self._quietly(self._drain, True)
+
+    def apart(self, action: Callable[[], Any]) -> None:
+        """Run *action*; the files that it opens are not the notebook's. Raises what it raises."""
+        self._busy.now = True
+        try:
+            action()
+        finally:
+            self._busy.now = False
+
+    def not_ours(self, path: str) -> None:
+        """Count the file at *path* among those of the recorder."""
+        self._places.add_own(path)
+
+    def also(self, event: str, handler: Callable[..., None]) -> None:
+        """Call *handler* with the arguments of the audit event *event*: one hook serves all."""
+        self._handlers[event] = handler
+
+    def unseen(self, action: Callable[..., Any], *args: Any) -> Any:
+        """Return ``action(*args)``; what the hook would see of it is the recorder's own."""
+        busy = getattr(self._busy, "now", False)
+        self._busy.now = True
+        try:
+            return action(*args)
+        finally:
+            self._busy.now = busy
+
+    def command_begins(self, command: Optional[str]) -> None:
+        """Count all files that change from here on, until it ends, as fetched by *command*.
+
+        With None only the end says which they are.
+        """
+        self._quietly(self._drain, self._running.n is None)
+        self._command = command
+
+    def command_ends(self, command: str, made: Sequence[str]) -> None:
+        """Count what *command* changed as fetched, and of what it left open the paths *made*."""
+        self._quietly(self._drain, self._running.n is None)
+        self._command = None
+        tops = tuple(path + os.sep for path in made)
+        for path, change in self._changes.items():
+            if change.command is None and (path in made or path.startswith(tops)):
+                change.command = command
+        for folder in list(self._made_folders):
+            if folder in made or folder.startswith(tops):
+                del self._made_folders[folder]
 
     def close(self) -> None:
         # An audit hook cannot be taken out again; it returns at once from here on.
@@ -202,10 +255,11 @@ class Watch:
         self._reached.add(reached)
         change = self._changes.get(path)
         if change is None and op == "read":
-            self._tell("read", path, via, before)
+            self._tell("read", path, via, before, command=self._command)
             return
         if change is None:
             change = self._changes[path] = _Change(before, via)
+            change.command = self._command
         change.ops.append(op)
 
     def _note_move(self, path: str, to: str, via: str, before: Optional[os.stat_result]) -> None:
@@ -223,7 +277,7 @@ class Watch:
         """Note a folder that was not there; whether it stays shows at the cell's end."""
         if self._running.n is None or self._places.folder_left_out(path):
             return
-        if self._places.near(path):
+        if self._places.near(path) and self._command is None:
             self._made_folders[path] = None
 
     def _settle_folders(self) -> None:
@@ -262,12 +316,21 @@ class Watch:
         self, op: str, path: str, change: _Change, after: Optional[os.stat_result]
     ) -> None:
         before = change.before if op in ("append", "update") else None
-        self._tell(op, path, change.via, after, existed=change.existed, before=before)
+        self._tell(
+            op,
+            path,
+            change.via,
+            after,
+            existed=change.existed,
+            before=before,
+            command=change.command,
+        )
 
     def _tell_move(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         if change.to is None or after is not None:
             return  # It failed.
-        self._tell("rename", path, change.via, _stat(change.to), to=change.to)
+        now = _stat(change.to)
+        self._tell("rename", path, change.via, now, to=change.to, command=change.command)
 
     def _tell_database(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         """Tell a read from a write by the database's state: the connection looks the same."""
@@ -284,6 +347,7 @@ class Watch:
         to: Optional[str] = None,
         existed: bool = False,
         before: Optional[os.stat_result] = None,
+        command: Optional[str] = None,
     ) -> None:
         facts: Dict[str, Any] = {"n": self._running.n, "op": op, "path": path}
         if existed:
@@ -294,6 +358,8 @@ class Watch:
         if to is not None:
             facts["to"] = to
         facts["via"] = via
+        if command is not None:
+            facts["command"] = command
         facts.update(_facts(now))
         real = self._real(path)
         if real != path:

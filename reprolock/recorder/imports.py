@@ -1,4 +1,4 @@
-"""Finders on ``sys.meta_path``: one that tells when a module was loaded, one that serves one."""
+"""Finders on ``sys.meta_path``: one that tells when a module was loaded, one that serves some."""
 
 from __future__ import annotations
 
@@ -80,11 +80,14 @@ class _Telling:
 
 
 class Serving:
-    """Serves the module *name*, made by *fill*, where nobody else has one."""
+    """Serves modules where nobody else has them: name -> the function that fills a new one.
 
-    def __init__(self, name: str, fill: Callable[[Any], None]) -> None:
-        self._name = name
-        self._fill = fill
+    A name with others below it is a package. A parent that the machine really has, such as the
+    namespace package ``google``, stays the one it is: only what nobody finds is asked for here.
+    """
+
+    def __init__(self, fills: Dict[str, Callable[[Any], None]]) -> None:
+        self._fills = fills
 
     def open(self) -> None:
         sys.meta_path.append(self)
@@ -92,17 +95,23 @@ class Serving:
     def close(self) -> None:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        module = sys.modules.get(self._name)
-        if getattr(getattr(module, "__spec__", None), "loader", None) is self:
-            del sys.modules[self._name]
+        for name in self._fills:
+            module = sys.modules.get(name)
+            if getattr(getattr(module, "__spec__", None), "loader", None) is self:
+                del sys.modules[name]
+                parent, _, last = name.rpartition(".")
+                if getattr(sys.modules.get(parent), last, None) is module:
+                    delattr(sys.modules[parent], last)
 
     def find_spec(self, name: str, *_where: Any) -> Optional[ModuleSpec]:
-        if name != self._name:
+        if name not in self._fills:
             return None
-        return spec_from_loader(name, self, origin="reprolock recorder")  # type: ignore[arg-type]
+        above = any(other.startswith(name + ".") for other in self._fills)
+        origin = "reprolock recorder"
+        return spec_from_loader(name, self, origin=origin, is_package=above)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to the import system."""
 
     def exec_module(self, module: Any) -> None:
-        self._fill(module)
+        self._fills[module.__name__](module)

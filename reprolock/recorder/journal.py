@@ -23,7 +23,23 @@ class Journal:
         self._cut = False
         self._troubles = 0
         self._encode = json.JSONEncoder(allow_nan=False, default=repr).encode
+        self._second = -1
+        self.lost = 0
         self.path = os.path.realpath(path)
+
+    def also_to(self, path: str) -> None:
+        """Keep a second journal at *path*, with all that was told so far. Raises OSError.
+
+        It may lie on a drive that goes away: what cannot be written there is in the first one.
+        """
+        with open(self.path, "rb") as file:
+            told = file.read()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        handle = os.open(path, flags, 0o600)
+        os.write(handle, told)
+        if self._second >= 0:
+            os.close(self._second)
+        self._second = handle
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event. A full disk loses the event, not the run."""
@@ -35,7 +51,21 @@ class Journal:
         try:
             self._cut = os.write(self._handle, data) != len(data)
         except OSError:
-            pass
+            self.lost += 1
+        self._write_second(data)
+
+    def _write_second(self, data: bytes) -> None:
+        if self._second < 0:
+            return
+        try:
+            os.write(self._second, data)
+        except OSError as exc:
+            handle, self._second = self._second, -1
+            self.trouble("journal", "the second journal cannot be written: {}".format(exc))
+            try:
+                os.close(handle)
+            except OSError:
+                pass
 
     def trouble(self, where: str, problem: Any) -> None:
         """Tell a failure of the recorder itself; the first fifty are kept."""
@@ -59,5 +89,7 @@ class Journal:
 
     def close(self) -> None:
         handle, self._handle = self._handle, -1
-        if handle >= 0:
-            os.close(handle)
+        second, self._second = self._second, -1
+        for one in (handle, second):
+            if one >= 0:
+                os.close(one)

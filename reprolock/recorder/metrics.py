@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from .cells import Running
 from .journal import Journal
@@ -49,15 +49,28 @@ class Watch:
             return
         self._write(str(name), plain, dtype, source="api")
 
+    def now(self, name: str, expression: str) -> Optional[str]:
+        """Evaluate *expression* in the running cell; return what went wrong, None if nothing.
+
+        The cell asks again by itself when it is run again: the expression is not kept.
+        """
+        return self._take(name, expression, {"source": "api"})
+
     def _evaluate(self, request: Dict[str, Any]) -> None:
-        name, expression = request["name"], request["expression"]
+        expression = request["expression"]
+        kept = {"source": "expression", "expression": expression}
+        self._take(request["name"], expression, kept)
+
+    def _take(self, name: str, expression: str, facts: Dict[str, Any]) -> Optional[str]:
         try:
             code = compile(expression.strip(), "<metric {}>".format(name), "eval")
             plain, dtype = plain_value(eval(code, self._namespace))  # noqa: S307 - asked for
         except (Exception, SystemExit) as exc:
-            self._failed(name, "{}: {}".format(type(exc).__name__, exc))
-            return
-        self._write(name, plain, dtype, source="expression", expression=expression)
+            problem = "{}: {}".format(type(exc).__name__, exc)
+            self._failed(name, problem)
+            return problem
+        self._write(name, plain, dtype, **facts)
+        return None
 
     def _write(self, name: str, value: Any, dtype: str, **facts: Any) -> None:
         self._journal.write(

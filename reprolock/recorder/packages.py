@@ -29,8 +29,13 @@ class Watch:
         self._journal.write("packages", when="start", **self._before)
 
     def close(self) -> None:
+        self.again()
+
+    def again(self) -> None:
+        """Tell the distributions where they are not those that were told last."""
         after = collect()
         if after != self._before:
+            self._before = after
             self._journal.write("packages", when="end", **after)
 
 
@@ -118,27 +123,32 @@ class _Versions:
     def __init__(self, distributions: List[Dict[str, Any]]) -> None:
         self._by_name: Dict[str, Optional[str]] = {}
         for one in distributions:
-            self._by_name.setdefault(_normal(one["name"]), one["version"])
+            self._by_name.setdefault(normal(one["name"]), one["version"])
         self._distributions = distributions
         self._by_module: Optional[Dict[str, Optional[str]]] = None
 
     def of(self, module: str) -> Optional[str]:
-        if _normal(module) in self._by_name:
-            return self._by_name[_normal(module)]
+        if normal(module) in self._by_name:
+            return self._by_name[normal(module)]
         if self._by_module is None:
             self._by_module = {}
             for one in self._distributions:
-                for name in _top_level(one["path"]):
+                for name in top_level(one["path"]):
                     self._by_module.setdefault(name, one["version"])
         return self._by_module.get(module)
 
 
-def _normal(name: Optional[str]) -> str:
+def normal(name: Optional[str]) -> str:
     """Return *name* normalised as packaging's specification of names says (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name or "").lower()
 
 
-def _top_level(path: str) -> Iterator[str]:
+def import_name(name: str) -> str:
+    """Return the module that a distribution of that *name* most often has."""
+    return normal(name).replace("-", "_")
+
+
+def top_level(path: str) -> Iterator[str]:
     """Yield the modules that ``top_level.txt`` lists, else those that ``RECORD`` shows."""
     try:
         with open(os.path.join(path, "top_level.txt"), encoding="utf-8") as file:

@@ -6,7 +6,7 @@ import os
 import site
 import sys
 import tempfile
-from typing import Dict, List, Set
+from typing import Dict, List, Sequence, Set
 
 # Folders of these names hold machinery wherever they stand.
 _MACHINERY = frozenset(
@@ -77,7 +77,9 @@ def package_roots() -> List[str]:
         roots.update([prefix] if whole else [os.path.join(prefix, name) for name in _IN_A_PREFIX])
     roots.update(getattr(site, "getsitepackages", list)())
     roots.add(site.getusersitepackages() if hasattr(site, "getusersitepackages") else "")
-    return sorted({os.path.abspath(root) for root in roots if root})
+    named = {os.path.abspath(root) for root in roots if root}
+    # An environment reached by a link: what the system tells of its files has no link in it.
+    return sorted(named | {os.path.realpath(root) for root in named})
 
 
 class Places:
@@ -85,25 +87,30 @@ class Places:
 
     Left out: interpreter and package files (data files inside packages too), the system's own
     folders, bytecode, fonts and caches, the files of IPython, Jupyter and matplotlib, version
-    control, and *own* files such as the journal. Kept: all else, and everything in the
+    control, *own* files such as the journal, and *private* folders of reprolock. Kept: all else, and everything in the
     notebook's *folder* that does not lie in one of those again.
     """
 
-    def __init__(self, folder: str, own: List[str]) -> None:
+    def __init__(self, folder: str, own: List[str], private: Sequence[str] = ()) -> None:
         self.folder = os.path.abspath(folder)
         self.temporary = os.path.abspath(tempfile.gettempdir())
         self._top = self._highest()
-        self._own = {os.path.abspath(path) for path in own}
-        self._own.update(os.path.realpath(path) for path in own)
+        self._own: Set[str] = set()
+        for path in own:
+            self.add_own(path)
         roots = package_roots() + list(_OF_THE_SYSTEM)
         roots += [os.path.expanduser(name) for name in _OF_THE_USER]
         roots += [os.environ[name] for name in _NAMED_BY if os.environ.get(name)]
         # ipykernel numbers its folder for cell sources by process.
         roots.append(os.path.join(self.temporary, "ipykernel_{}".format(os.getpid())))
-        # Tracebacks that pass through the recorder show its source.
-        roots.append(os.path.dirname(os.path.abspath(__file__)))
+        # Tracebacks that pass through the recorder show its source, and reprolock may be loaded.
+        roots.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         self._left_out: Dict[str, bool] = {os.path.abspath(root): True for root in roots}
         self._left_out[self.folder] = False
+        self._left_out.update({os.path.abspath(root): True for root in private})
+
+    def add_own(self, path: str) -> None:
+        self._own.update((os.path.abspath(path), os.path.realpath(path)))
 
     def left_out(self, path: str) -> bool:
         """Say whether the file at the absolute *path* is none of the notebook's data."""

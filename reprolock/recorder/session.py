@@ -5,9 +5,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Dict, Optional
+import time
+from typing import Any, Dict, List, Optional
 
-from . import cells, data, hardware, interpreter, metrics, packages, randomness, standin, system
+from . import (
+    cells,
+    data,
+    elsewhere,
+    hardware,
+    installs,
+    interpreter,
+    live,
+    magic,
+    metrics,
+    names,
+    outputs,
+    packages,
+    randomness,
+    runners,
+    standin,
+    system,
+)
 from .journal import Journal
 
 _FORMAT = 1
@@ -55,36 +73,88 @@ class Session:
         self.journal = journal
         self.cell = cells.Running()
         shell = get_ipython()
-        self._packages = packages.Watch(journal)
-        self._data = data.Watch(journal, self.cell, wanted["folder"])
+        self.packages = packages.Watch(journal)
+        self.data = data.Watch(journal, self.cell, wanted["folder"], wanted.get("private", ()))
         self._randomness = randomness.Watch(journal, self.cell, shell.user_ns)
+        self.outputs = outputs.Watch(journal, self.cell, shell)
+        self.names = names.Watch(journal, self.cell, shell.user_ns, shell.user_ns_hidden)
         self.metrics = metrics.Watch(journal, self.cell, shell.user_ns, wanted.get("metrics", []))
-        self._standin = standin.StandIn(package, shell)
+        self._runners = runners.Runners(journal)
+        command = wanted.get("command")
+        self._standin = standin.StandIn(package, self._runners, answering=command is None)
+        self._elsewhere = elsewhere.StandIns(journal, self.cell, shell, wanted)
         # Metrics come last, so that what their expressions draw is not a draw of the cell.
-        families = (self._data, self._randomness, self.metrics)
-        self._cells = cells.Watch(journal, self.cell, shell, families)
+        families = [self.data, self._randomness, self.metrics]
+        self._live = None
+        if command is not None:
+            self._live = live.Live(self, shell, command, wanted["folder"])
+            families[2:2] = [self.outputs, self.names]
+            self._runners.answer(self._live.answer)
+            self._runners.listen(self._live.before_command, self._live.after_command)
+        # Installs come first: what a command made is told by the data, as its own.
+        self.installs = installs.Watch(journal, self.cell, shell, wanted, self._runners, self.data)
+        families.insert(0, self.installs)
+        self._cells = cells.Watch(journal, self.cell, shell, families, telling=bool(command))
+        self.magic = magic.Magic(self, shell, self._live)
+
+    @property
+    def is_living(self) -> bool:
+        """Whether the kernel lived already when it was started, and goes on after a capture."""
+        return self._live is not None
 
     def open(self) -> None:
         journal = self.journal
-        journal.write("start", format=_FORMAT, python=list(sys.version_info[:3]), pid=self.pid)
+        journal.write(
+            "start",
+            format=_FORMAT,
+            python=list(sys.version_info[:3]),
+            pid=self.pid,
+            live=self._live is not None,
+            at=round(time.time(), 3),
+        )
         journal.guard("interpreter", lambda: journal.write("interpreter", **interpreter.collect()))
-        journal.guard("packages", self._packages.open)
+        journal.guard("packages", self.packages.open)
         journal.guard("randomness", self._randomness.open)
         journal.guard("standin", self._standin.open)
-        journal.guard("cells", self._cells.open)
+        journal.guard("elsewhere", self._elsewhere.open)
+        journal.guard("runners", self._runners.open)
+        journal.guard("cells", self._open_cells)
+        journal.guard("installs", self.installs.open)
         # Last, so that the files that the recorder itself reads are not the notebook's.
-        journal.guard("data", self._data.open)
+        journal.guard("data", self.data.open)
+
+    def _open_cells(self) -> None:
+        if self._live is None:
+            self._cells.open()
+            return
+        self.outputs.open()
+        earlier, source, unknown = self._live.earlier()
+        self.journal.write(
+            "living",
+            known=len(earlier),
+            unknown=unknown,
+            folder=self._live.folder,
+            session=os.environ.get("JPY_SESSION_NAME"),
+            kernel=live.kernel_id(self._live.shell),
+        )
+        self._cells.open_in_cell(earlier, source)
+        self.magic.register()
 
     def close(self) -> None:
         journal = self.journal
-        journal.guard("data", self._data.settle)
+        journal.guard("data", self.data.settle)
         journal.guard("metrics", self.metrics.close)
+        journal.guard("magic", self.magic.unregister)
         for name, family in (
-            ("data", self._data),
+            ("installs", self.installs),
+            ("data", self.data),
+            ("outputs", self.outputs),
             ("cells", self._cells),
+            ("runners", self._runners),
+            ("elsewhere", self._elsewhere),
             ("standin", self._standin),
             ("randomness", self._randomness),
-            ("packages", self._packages),
+            ("packages", self.packages),
         ):
             journal.guard(name, family.close)
         journal.guard("system", lambda: journal.write("system", **system.collect()))
@@ -92,6 +162,11 @@ class Session:
         journal.guard("modules", lambda: journal.write("modules", loaded=packages.loaded()))
         journal.write("end")
         journal.close()
+
+    def capture(self, arguments: List[str]) -> Optional[Dict[str, Any]]:
+        """Write the lock of a living kernel; elsewhere mark only that the cell asks for one."""
+        self.mark("capture", {})
+        return None if self._live is None else self._live.capture(arguments)
 
     def mark(self, kind: str, facts: Dict[str, Any]) -> None:
         self.journal.write("mark", n=self.cell.n, kind=kind, **facts)

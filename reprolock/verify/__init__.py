@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from reprolock import scratch
+from reprolock import elsewhere, scratch
 from reprolock.judge import judge
 from reprolock.result import Verdict
 from reprolock.verify.answer import result_of
@@ -18,6 +18,8 @@ from reprolock.verify.prepare import (
     read_lock,
     reference_of,
     source_of,
+    uploads_of,
+    wanted_ground,
 )
 from reprolock.verify.rerun import execute_again
 from reprolock.verify.state import STEPS, Options, State, Stop, step
@@ -51,9 +53,12 @@ def _steps(state: State) -> Result:
     with ExitStack() as stack:
         with step(state, "execute"):
             folder = stack.enter_context(scratch.copy_of(source.folder, **files_of(locked)))
-            done = execute_again(state, locked, source, python, folder)
+            wanted = wanted_ground(state.options, locked)
+            ground = stack.enter_context(elsewhere.prepare(folder, wanted, python))
+            uploads = stack.enter_context(uploads_of(state.options, locked))
+            done = execute_again(state, locked, source, python, ground, uploads)
         with step(state, "compare"):
-            evidence, outputs = hold_against(state, locked, reference, done, folder)
+            evidence, outputs = hold_against(state, locked, reference, done, ground)
     with step(state, "judge"):
         verdict = judge(evidence)
         if verdict is Verdict.INCONCLUSIVE:

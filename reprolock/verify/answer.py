@@ -13,6 +13,7 @@ from reprolock.facts import (
 )
 from reprolock.rebuild import as_json
 from reprolock.result import MetricResult, Result, Verdict
+from reprolock.verify.substituted import scrubbed, scrubbed_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 def result_of(
     state: State, verdict: Verdict, results: tuple[MetricResult, ...] = (), outputs: Any = None
 ) -> Result:
-    findings = tuple(_with_ids(state))
+    secrets = state.options.secret_values
+    findings = tuple(scrubbed_finding(found, secrets) for found in _with_ids(state))
+    results = tuple(
+        replace(m, expected=scrubbed(m.expected, secrets), observed=scrubbed(m.observed, secrets))
+        for m in results
+    )
     different = [(c.index, c.first_output) for c in outputs.different] if outputs else []
     divergence = blame.first_divergence(different, results)
     bad = verdict.exit_code != 0
@@ -72,7 +78,9 @@ def _notebook_json(state: State) -> dict[str, Any] | None:
 def _environment_json(state: State) -> dict[str, Any] | None:
     made = state.environment
     if made is not None:
-        return as_json(made)
-    if state.options.environment is not None:
-        return {"path": state.options.environment, "cached": False, "substitutions": []}
-    return None
+        about = as_json(made)
+    elif state.options.environment is not None:
+        about = {"path": state.options.environment, "cached": False, "substitutions": []}
+    else:
+        return None
+    return {**about, "substitutions": [*about["substitutions"], *state.substitutions]}

@@ -12,20 +12,25 @@ from reprolock.facts import (
     Record,
     data,
     hardware,
+    installs,
     metrics,
     notebook,
     randomness,
+    session,
 )
 from reprolock.finding import Finding, Severity, error, note, warning
 from reprolock.judge import Evidence
 from reprolock.result import MetricResult, Tolerance
 
 if TYPE_CHECKING:
+    from reprolock.elsewhere import Ground
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
     from reprolock.run import Run
     from reprolock.verify.state import State
+from reprolock.verify.prepare import places_of, platform_of
 from reprolock.verify.rerun import differences
+from reprolock.verify.substituted import without_front_end
 
 # Where the CPU is of another class, last digits may move; this is far below what any metric means.
 _OTHER_CPU = Tolerance(rel=1e-6, source="default for another class of CPU")
@@ -35,21 +40,25 @@ _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 _MUST_EQUAL = (
     "notebook.",
     "data.content-changed",
+    "installs.unsatisfied",
     "randomness.seed-changed",
     "randomness.newly-unseeded",
 )
 
 
 def hold_against(
-    state: State, locked: Lock, reference: NotebookFile, done: Run, folder: Path
+    state: State, locked: Lock, reference: NotebookFile, done: Run, ground: Ground
 ) -> tuple[Evidence, Any]:
-    options = _compare_options(state, locked, folder)
+    options = _compare_options(state, locked, done, ground)
     new = _only_new(state.findings, differences(locked, done))
-    state.findings += [_looked_into(f, locked, done, options) for f in new]
+    places = places_of(state.options, locked)
+    state.findings += [_looked_into(f, places, done, options) for f in new]
     state.findings += _not_run(locked, done)
     unseeded = _unseeded_from(locked.record, done.record)
     results, about_metrics = _metrics(state, locked, done, unseeded)
     old, again = reference.node, done.execution.node
+    for node in (old, again):
+        without_front_end(node.cells, platform_of(locked))
     outputs = compare.compare_cells(
         old.cells, again.cells, options, widgets=(_widgets(old), _widgets(again))
     )
@@ -62,7 +71,10 @@ def hold_against(
         compared=outputs.compared,
         different=tuple(c.index for c in outputs.different),
         inexact=tuple(c.index for c in outputs.having(compare.CellStatus.WITHIN)),
-        excused=tuple(c.index for c in outputs.excused),
+        excused=(
+            *(c.index for c in outputs.excused),
+            *locked.record[session.Session].not_run,
+        ),
         unseeded_from=unseeded,
         must_equal=sum(
             f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings
@@ -80,17 +92,23 @@ def _widgets(node: Any) -> dict[str, Any]:
 
 
 def _not_run(locked: Lock, done: Run) -> list[Finding]:
-    """Name the cells that the recorded run ran and this one skipped, or the other way round."""
+    """Name the cells that the recorded run ran and this one skipped, or the other way round.
+
+    A living session leaves cells out; what they do to the others shows in those.
+    """
     cells = locked.record[notebook.Notebook].cells
     now = done.record[notebook.Notebook].cells
+    live = locked.record[session.Session].is_live
     return [
-        error(
+        (warning if live and old.ran is None else error)(
             "notebook.other-cells-run",
             f"cell {new.index} was {'not ' if old.ran is None else ''}run in the recorded run, and "
             f"was {'not ' if new.ran is None else ''}in this one",
             subject=f"cell {new.index}",
             cell=new.index,
-            hint="look for the tag skip-execution",
+            hint="look for the tag skip-execution, or for a cell that the living session left out"
+            if live
+            else "look for the tag skip-execution",
         )
         for old, new in zip(cells, now, strict=False)
         if old.source_sha256 == new.source_sha256 and (old.ran is None) != (new.ran is None)
@@ -104,12 +122,12 @@ def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
 
 
 def _looked_into(
-    finding: Finding, locked: Lock, done: Run, options: compare.CompareOptions
+    finding: Finding, places: data.Places, done: Run, options: compare.CompareOptions
 ) -> Finding:
     """Weigh a written file with other bytes by its content, where both are there to be read."""
     if finding.code != "data.output-bytes-differ":
         return finding
-    old, new = _contents(finding, locked, done)
+    old, new = _contents(finding, places, done)
     name = str(finding.subject)
     outcome = compare.compare_written(old, new, options, name=name) if old is not None else None
     if outcome is None:
@@ -126,11 +144,11 @@ def _looked_into(
     return replace(finding, code="data.output-normalised", severity=Severity.NOTE, message=message)
 
 
-def _contents(finding: Finding, locked: Lock, done: Run) -> tuple[bytes | None, bytes]:
+def _contents(finding: Finding, places: data.Places, done: Run) -> tuple[bytes | None, bytes]:
     """Return what the recorded run wrote, where it still lies beside the notebook, and the new."""
     name = str(finding.subject)
     new = Path(done.paths[name]).read_bytes()
-    path = data.Places(locked.path.parent).path(name)
+    path = places.path(name)
     try:
         old = path.read_bytes() if path else b""
     except OSError:
@@ -194,14 +212,23 @@ def _default(state: State, locked: Lock, done: Run) -> Tolerance:
     return _EXACT if then.numerics_class == now.numerics_class else _OTHER_CPU
 
 
-def _compare_options(state: State, locked: Lock, folder: Path) -> compare.CompareOptions:
+def _compare_options(
+    state: State, locked: Lock, done: Run, ground: Ground
+) -> compare.CompareOptions:
     here = str(locked.path.parent)
+    mapped = [(prefix, f"<{prefix}>") for prefix in ground.maps if ground.weaker]
+    mapped += [(str(ground.maps[prefix][0]), new) for prefix, new in mapped]
     return compare.CompareOptions(
         rtol=state.options.rtol or 0.0,
         atol=state.options.atol or 0.0,
         excused={excuse.cell: excuse.reason for excuse in locked.policy.excused},
         disabled=frozenset(locked.policy.disabled),
-        extra_paths=((str(folder), "<folder>"), (here, "<folder>")),
+        installed_again=frozenset(
+            c.cell
+            for c in done.record[installs.Installs].commands
+            if not c.answered and c.cell is not None
+        ),
+        extra_paths=((str(ground.scratch), "<folder>"), (here, "<folder>"), *mapped),
     )
 
 

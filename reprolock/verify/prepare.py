@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from reprolock import lock, notebooks
+from reprolock import elsewhere, lock, notebooks
 from reprolock.errors import LockError
 from reprolock.facts import (
     data,
     notebook,
     packages,
+    system,
 )
 from reprolock.facts import interpreter as interpreters
 from reprolock.finding import error, warning
@@ -20,10 +24,13 @@ from reprolock.rebuild import rebuild
 from reprolock.result import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from reprolock.finding import Finding
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
-from reprolock.verify.state import State, Stop
+from reprolock.verify.state import Options, State, Stop
+from reprolock.verify.substituted import STOOD_IN_FOR, without_platform_packages
 
 
 def read_lock(state: State) -> Lock:
@@ -98,8 +105,18 @@ def _copy(node: Any) -> Any:
     return copy.deepcopy(node)
 
 
+def platform_of(locked: Lock) -> str:
+    return locked.record[system.System].platform
+
+
+def places_of(options: Options, locked: Lock) -> data.Places:
+    """Return where the files of the recorded run lie here, before anything runs."""
+    maps = {prefix: (folder,) for prefix, folder in options.maps.items()}
+    return data.Places(locked.path.parent, platform_of(locked), maps)
+
+
 def check_data(state: State, locked: Lock) -> None:
-    facts, places = locked.record[data.Data], data.Places(locked.path.parent)
+    facts, places = locked.record[data.Data], places_of(state.options, locked)
     found = data.check_inputs(facts, places)
     state.findings += found
     if any(f.code in ("data.missing", "data.unreadable") for f in found):
@@ -115,18 +132,71 @@ def python_for(state: State, locked: Lock) -> Path:
         locked.record[interpreters.Interpreter],
         offline=options.offline,
         progress=state.say,
-        allow_missing=options.allow_missing,
+        allow_missing=(*options.allow_missing, *_of_the_platform(locked)),
     )
     state.environment = environment
-    state.findings += environment.findings
+    state.findings += without_platform_packages(environment.findings)
     return environment.python
 
 
+def _of_the_platform(locked: Lock) -> list[str]:
+    """Return the packages that no index has, and that a stand-in answers for."""
+    return [p.name for p in locked.record[packages.Packages].unresolved if p.name in STOOD_IN_FOR]
+
+
+def stand_ins(locked: Lock) -> tuple[str, ...]:
+    """Return the platforms whose modules the recorded run could import."""
+    platform, found = platform_of(locked), locked.record[packages.Packages]
+    colab = platform.startswith("colab") or bool(STOOD_IN_FOR & found.by_name().keys())
+    return (*(["colab"] if colab else []), *(["kaggle"] if platform == "kaggle" else []))
+
+
 def files_of(locked: Lock) -> dict[str, list[Path]]:
+    """Return what the scratch folder holds; an upload comes into it when its cell runs."""
     facts, places = locked.record[data.Data], data.Places(locked.path.parent)
 
-    def paths(role: str) -> list[Path]:
-        return [path for file in facts.by_role(role) if (path := places.path(file.name))]
+    def paths(files: Iterable[data.DataFile]) -> list[Path]:
+        near = (file.name for file in files if file.platform_path is None)
+        return [path for name in near if (path := places.path(name))]
 
-    made = [path for name in facts.folders if (path := places.path(name))]
-    return {"inputs": paths(data.INPUT), "outputs": paths(data.OUTPUT), "made": made}
+    inputs = facts.by_role(data.INPUT)
+    brought = [file for file in inputs if file.upload is not None]
+    near = (name for name in facts.folders if not name.startswith(data.PLATFORM))
+    made = [path for name in near if (path := places.path(name))]
+    return {
+        "inputs": paths(file for file in inputs if file.upload is None),
+        "outputs": paths((*facts.by_role(data.OUTPUT), *brought)),
+        "made": made,
+    }
+
+
+def wanted_ground(options: Options, locked: Lock) -> elsewhere.Wanted:
+    """Return which paths of the recorded machine the run needs, and what must not lie there yet."""
+    facts = locked.record[data.Data]
+    files = facts.files
+    new = [f.platform_path for f in files if f.role == data.OUTPUT or f.upload is not None]
+    folders = [n[len(data.PLATFORM) :] for n in facts.folders if n.startswith(data.PLATFORM)]
+    outputs = [path for path in new if path is not None]
+    rooms = (str(PurePosixPath(path).parent) for path in outputs)
+    return elsewhere.Wanted(
+        work=elsewhere.work_folder(facts, platform_of(locked), options.maps),
+        maps=options.maps,
+        gone=(*outputs, *folders),
+        rooms=tuple(room for room in rooms if not data.longest(room, folders)),
+    )
+
+
+@contextmanager
+def uploads_of(options: Options, locked: Lock) -> Iterator[tuple[tuple[dict[str, str], ...], ...]]:
+    """Yield, for each call that uploaded, copies of its files where the kernel can read them."""
+    places = places_of(options, locked)
+    calls: dict[int, list[dict[str, str]]] = {}
+    brought = [f for f in locked.record[data.Data].files if f.upload is not None]
+    with tempfile.TemporaryDirectory(prefix="reprolock-uploads-") as folder:
+        for number, file in enumerate(brought):
+            name, source = PurePosixPath(file.name).name, places.path(file.name)
+            copy = Path(folder) / str(number)
+            if source is not None and source.is_file():
+                shutil.copyfile(source, copy)
+            calls.setdefault(file.upload or 0, []).append({"name": name, "path": str(copy)})
+        yield tuple(tuple(calls[number]) for number in sorted(calls))

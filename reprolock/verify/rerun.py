@@ -8,6 +8,7 @@ from reprolock import execute, notebooks
 from reprolock.facts import (
     FAMILIES,
     data,
+    installs,
     metrics,
     notebook,
     packages,
@@ -20,29 +21,50 @@ from reprolock.run import Plan, Run, Wanted, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reprolock.elsewhere import Ground
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
+from reprolock.verify import substituted
+from reprolock.verify.prepare import places_of, platform_of, stand_ins
 from reprolock.verify.state import State, Stop
 
 
 def execute_again(
-    state: State, locked: Lock, source: NotebookFile, python: Path, folder: Path
+    state: State,
+    locked: Lock,
+    source: NotebookFile,
+    python: Path,
+    ground: Ground,
+    uploads: tuple[tuple[dict[str, str], ...], ...] = (),
 ) -> Run:
     kernel = execute.kernel_from_python(python)
     plan = Plan(
         notebook=source,
         kernel=kernel,
-        folder=folder,
+        folder=ground.scratch,
         environment=_kernel_environment(locked, kernel.python),
         limits=state.options.limits,
         may_raise=_may_raise(locked, source, all_cells=state.options.allow_errors),
         wanted=_wanted(locked),
         identify=False,
         replay=True,
+        secrets=state.options.secrets,
+        stand_ins=stand_ins(locked),
+        uploads=uploads,
+        ground=ground,
+        platform=platform_of(locked),
+        answers=installs.answers(
+            locked.record[installs.Installs],
+            locked.record[data.Data],
+            places_of(state.options, locked),
+        ),
         hash_installed=state.options.environment is not None,  # a rebuilt one was checked already
     )
     done = run(plan, state.say)
+    _scrub(done, state.options.secret_values)
     state.findings += done.findings
+    _tell_substitutions(state, done, ground)
+    state.findings += _unsatisfied(locked, done)
     failure = done.execution.failure
     if failure is not None:
         state.findings.append(
@@ -58,6 +80,28 @@ def execute_again(
         state.findings += differences(locked, done)
         raise Stop(Verdict.DID_NOT_RUN)
     return done
+
+
+def _unsatisfied(locked: Lock, done: Run) -> tuple[Finding, ...]:
+    return installs.unsatisfied(
+        locked.record[installs.Installs],
+        done.record[installs.Installs],
+        locked.record[packages.Packages],
+        locked.record[interpreters.Interpreter].version,
+    )
+
+
+def _scrub(done: Run, secrets: dict[str, str]) -> None:
+    for cell in done.execution.node.cells if secrets else ():
+        if "outputs" in cell:
+            cell["outputs"] = substituted.scrubbed(cell["outputs"], secrets)
+
+
+def _tell_substitutions(state: State, done: Run, ground: Ground) -> None:
+    events, cell_of = done.execution.events, done.execution.cell_of
+    state.findings += substituted.of_paths(ground, state.options.maps)
+    state.findings += substituted.of_modules(events, cell_of, done.execution.raised)
+    state.substitutions = substituted.as_json(events, cell_of, ground)
 
 
 def _kernel_environment(locked: Lock, python: Path) -> dict[str, str]:
@@ -100,7 +144,7 @@ def differences(locked: Lock, done: Run) -> list[Finding]:
     own = (notebook.Notebook, metrics.Metrics)
     early = (interpreters.Interpreter, packages.Packages)
     ended_early = done.execution.failure is not None
-    return [
+    found = [
         finding
         for family in FAMILIES
         if family.kind not in own
@@ -109,3 +153,4 @@ def differences(locked: Lock, done: Run) -> list[Finding]:
         )
         for finding in family.compare(locked.record[family.kind], done.record[family.kind])
     ]
+    return substituted.without_platform_packages(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reprolock.errors import LockError, NotebookError, RebuildError, ReprolockError
+from reprolock.errors import LockError, NotebookError, RebuildError, ReprolockError, UsageError
 from reprolock.finding import Finding, error
 from reprolock.result import Step, StepStatus, Tolerance, Verdict
 
@@ -28,7 +29,8 @@ STEPS = ("read", "source", "data", "rebuild", "execute", "compare", "judge")
 class Options:
     """*environment*: None to rebuild, ``current`` or the path of an interpreter to verify in;
     *tolerances* by metric, as the user stated them; *rtol* and *atol* for numbers in outputs and
-    for metrics that have no tolerance of their own.
+    for metrics that have no tolerance of their own; *maps*: prefix of the recorded machine ->
+    folder here; *secrets*: name -> environment variable that holds it.
     """
 
     lock: Path
@@ -40,6 +42,12 @@ class Options:
     offline: bool = False
     allow_errors: bool = False
     allow_missing: tuple[str, ...] = ()
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secret_values(self) -> dict[str, str]:
+        return {name: os.environ.get(variable, "") for name, variable in self.secrets.items()}
 
 
 @dataclass
@@ -54,6 +62,7 @@ class State:
     locked: Lock | None = None
     notebook: NotebookFile | None = None
     environment: Environment | None = None
+    substitutions: tuple[dict[str, Any], ...] = ()
 
 
 class Stop(Exception):  # noqa: N818  it carries a verdict and is no error
@@ -92,6 +101,8 @@ def _meaning(step: str, exc: ReprolockError) -> tuple[str, Verdict]:
         return "lock.unreadable", Verdict.UNVERIFIABLE
     if isinstance(exc, NotebookError):
         return "notebook.unreadable", Verdict.UNVERIFIABLE
+    if isinstance(exc, UsageError):
+        return "usage.wrong", Verdict.UNVERIFIABLE
     if isinstance(exc, RebuildError) or step == "rebuild":
         return "rebuild.failed", Verdict.COULD_NOT_REBUILD
     return f"run.{step}-failed", Verdict.DID_NOT_RUN

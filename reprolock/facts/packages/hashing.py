@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reprolock.digest import sha256_text
+from reprolock.facts.memo import keep, load
 from reprolock.facts.packages import record
-from reprolock.facts.packages.memo import keep, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

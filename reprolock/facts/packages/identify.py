@@ -25,7 +25,8 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from reprolock.digest import sha256_json
-from reprolock.facts.packages import memo, record
+from reprolock.facts import memo
+from reprolock.facts.packages import record
 from reprolock.facts.packages.index import (
     Client,
     IndexFile,

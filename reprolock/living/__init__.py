@@ -1,0 +1,166 @@
+"""A living kernel, or what is left of one, becomes a lock. Nothing is run again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reprolock import lock, notebooks
+from reprolock.digest import sha256_bytes, sha256_text
+from reprolock.errors import UsageError
+from reprolock.facts import Record, hardware, packages
+from reprolock.facts.notebook import Notebook
+from reprolock.files import cache_dir, exclusive
+from reprolock.living.joining import Joined, join
+from reprolock.living.journals import Journal, earlier_than, in_folder, of_kernel
+from reprolock.living.outside import journal_of
+from reprolock.living.source import Source, find, saved_cells
+from reprolock.result import Result
+from reprolock.run import record_of, troubles
+from reprolock.told import summary, weaknesses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reprolock.finding import Finding
+    from reprolock.kernel.processes import KernelProcess
+    from reprolock.run import Say, Seen
+
+__all__ = ["Options", "capture"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """*notebook*: where it is known better than the kernel's server does; *journal*: a journal or
+    a folder of them, where the kernel that wrote it is gone; *offline*: ask no index.
+    """
+
+    notebook: Path | None = None
+    journal: Path | None = None
+    output: Path | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The kernel that a lock is asked of, and what it left on disk. *mode* as in `Session`."""
+
+    mode: str
+    journal: Journal
+    earlier: tuple[Journal, ...]
+    kernel: KernelProcess | None
+
+
+def capture(options: Options, say: Say) -> Result:
+    """Write the lock of the kernel that this process was started from.
+
+    Raises UsageError where there is no kernel and no journal, ReprolockError where nothing can be
+    written.
+    """
+    begun = time.monotonic()
+    found = _kernel(options)
+    source = find(options.notebook, found.journal, found.kernel)
+    target = _target(options, source)
+    with exclusive(
+        cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"
+    ):
+        joined = join(found.journal, found.earlier, source, found.mode)
+        record, told = _record(joined.seen, options, found.kernel, say)
+        findings = (
+            *source.findings,
+            *joined.findings,
+            *told,
+            *troubles(joined.seen),
+            *weaknesses(record),
+        )
+        record, beside = _with_reference(record, joined, source, target)
+        created = dt.datetime.now(dt.timezone.utc)
+        digest = lock.write(record, target, created=created, beside=beside)
+    return Result(
+        command="capture",
+        exit_code=int(any(f.code == "metrics.failed" for f in findings)),
+        seconds=time.monotonic() - begun,
+        lock={"path": str(target), "sha256": sha256_bytes(target.read_bytes()), "digest": digest},
+        notebook={"path": str(source.path), "sha256": sha256_bytes(source.path.read_bytes())},
+        findings=findings,
+        extra={"captured": summary(record), "kernel": _python_of(joined.seen)},
+    )
+
+
+def _kernel(options: Options) -> _Found:
+    """Find the kernel among the processes that this one was started from, or take its journal."""
+    from reprolock.kernel.processes import ancestors
+
+    parents = list(ancestors())
+    if options.journal is not None:
+        left = in_folder(options.journal)
+        kernel = next((p for p in parents if p.pid == left[-1].pid), None)
+        mode = "live" if kernel else "journal"
+        return _Found(mode, _one(left), tuple(earlier_than(left[-1], [options.journal])), kernel)
+    for parent in parents:
+        if own := of_kernel(parent):
+            return _Found("live", _one(own), tuple(earlier_than(own[0])), parent)
+    for parent in parents:
+        if parent.is_kernel and parent.python is not None:
+            return _Found("outside", journal_of(parent, saved_cells(parent)), (), parent)
+    raise UsageError(
+        "wanted a NOTEBOOK, or to be called in a cell of a running one: no kernel started this",
+        hint="give the path of an .ipynb file, or put `!reprolock capture` into one of its cells",
+    )
+
+
+def _one(journals: list[Journal]) -> Journal:
+    """Return the journals of one kernel as one: the extension may have been loaded twice."""
+    last = journals[-1]
+    same = [journal for journal in journals if journal.pid == last.pid]
+    events: list[Any] = []
+    problems: list[str] = []
+    for journal in same:
+        count = 1 + max((e["n"] for e in events if isinstance(e.get("n"), int)), default=-1)
+        # What a later journal knows of the history is in the earlier one.
+        shifted = journal.shifted(count).events
+        events += [e for e in shifted if not (events and e.get("via") == "history")]
+        problems += journal.problems
+    return replace(last, events=tuple(events), problems=tuple(problems))
+
+
+def _target(options: Options, source: Source) -> Path:
+    """Return where the lock goes. Raises UsageError for a name that pip and uv would not take."""
+    return notebooks.lock_path(options.output, source.path)
+
+
+def _record(
+    seen: Seen, options: Options, kernel: KernelProcess | None, say: Say
+) -> tuple[Record, tuple[Finding, ...]]:
+    listed = seen.last("packages").get("distributions") or []
+    python = kernel.python if kernel is not None else None
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        gpus = pool.submit(hardware.probe_gpus)
+        view = pool.submit(packages.pip_view, python) if python is not None else None
+        found, told = packages.collect(
+            listed, offline=options.offline, progress=lambda done, of: say("package", done, of)
+        )
+        if view is not None:
+            told += packages.compare_pip_view(view.result(), listed)
+        record, _ = record_of(seen, found, gpus.result(), cache_dir() / "data")
+    return record, told
+
+
+def _with_reference(
+    record: Record, joined: Joined, source: Source, target: Path
+) -> tuple[Record, dict[Path, bytes]]:
+    """Keep the outputs beside the notebook: the front end will save it again, with others."""
+    name = notebooks.reference_name_for(target, source.path)
+    content = notebooks.to_bytes(joined.node)
+    facts = replace(record[Notebook], reference=name, reference_sha256=sha256_bytes(content))
+    beside = {target.parent / name: content}
+    if source.to_write:
+        beside[source.path] = notebooks.to_bytes(joined.node)
+    return Record({**record.facts, Notebook: facts}), beside
+
+
+def _python_of(seen: Seen) -> str:
+    return str(seen.last("interpreter").get("executable") or "")

@@ -1,0 +1,145 @@
+"""What a living session leaves behind that no clean run would: told as facts and as findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprolock import notebooks
+from reprolock.facts import session as sessions
+from reprolock.finding import Finding, warning
+from reprolock.living import cells as living_cells
+from reprolock.living.parts import WRITES, Part
+from reprolock.living.sources import names_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reprolock.living.cells import Execution, Matched
+    from reprolock.living.journals import Journal
+
+Event = dict[str, Any]
+
+
+def facts_of(
+    mode: str,
+    journal: Journal,
+    matched: Matched,
+    ran: Sequence[Execution],
+    own: Sequence[Execution],
+    last: Mapping[int, Execution],
+    old: Sequence[Part],
+    events: Sequence[Event],
+) -> sessions.Session:
+    living = journal.last("snapshot").get("names") or {}
+    before = {matched.index_of[one.n] for one in own if not one.seen and one.n in matched.index_of}
+    recorded = tuple(one for one in own if one.seen)
+    gone = living_cells.unmatched([one for one in own if one.ended], matched.index_of, living)
+    return sessions.Session(
+        mode=mode,
+        run_again=living_cells.run_again(ran, matched.index_of),
+        out_of_order=living_cells.out_of_order(last),
+        edited=matched.edited,
+        not_run=living_cells.not_run(matched.node.cells, last),
+        before=tuple(sorted(before - {matched.index_of.get(one.n) for one in recorded})),
+        unknown=int(journal.living.get("unknown") or 0),
+        deleted=tuple(sessions.Deleted(cell.source_sha256, cell.names) for cell in gone),
+        foreign_names=_foreign(living, matched, own, {n for cell in gone for n in cell.names}),
+        breaks=tuple(_break(part, matched, events) for part in old),
+    )
+
+
+def _foreign(
+    living: Mapping[str, Any], matched: Matched, own: Sequence[Execution], told: set[str]
+) -> tuple[str, ...]:
+    """Return the names that live and that no cell of the notebook makes, as it stands now.
+
+    A name whose last maker stands in the notebook unedited is at home there. Where a cell may bind
+    anything, a name of which no maker is known counts as at home too.
+    """
+    found = [names_bound(c["source"]) for c in matched.node.cells if notebooks.is_code(c)]
+    bound = {name for names in found if names is not None for name in names}
+    opaque = None in found
+    makers = living_cells.last_makers(own)
+    at_home = {
+        one.n
+        for one in own
+        if one.n in matched.index_of and matched.index_of[one.n] not in matched.edited
+    }
+    return tuple(
+        sorted(
+            name
+            for name in living
+            if name not in bound
+            and name not in told
+            and makers.get(name, -1) not in at_home
+            and not (opaque and name not in makers)
+        )
+    )
+
+
+def _break(part: Part, matched: Matched, events: Sequence[Event]) -> sessions.Break:
+    cells = sorted({matched.index_of[one.n] for one in part.ran if one.n in matched.index_of})
+    numbers = {one.n for one in part.ran}
+    written = {
+        str(e.get("to") or e.get("path"))
+        for e in part.events
+        if e.get("event") == "file" and e.get("op") in WRITES
+    }
+    read = {
+        str(e.get("path"))
+        for e in events
+        if e.get("event") == "file" and e.get("op") == "read" and e.get("n") not in numbers
+    }
+    names = tuple(sorted({Path(path).name for path in written & read}))
+    return sessions.Break(tuple(cells), part.how, names)
+
+
+def told(
+    matched: Matched, own: Sequence[Execution], mode: str, events: Sequence[Event]
+) -> Iterable[Finding]:
+    if matched.unsaved:
+        yield warning(
+            "session.notebook-unsaved",
+            f"{len(matched.unsaved)} cells ran that the saved file does not have like this",
+            subject=", ".join(str(index) for index in matched.unsaved),
+            cell=matched.unsaved[0],
+            hint="save the notebook: the lock is of the sources that ran",
+        )
+    if mode == "outside":
+        yield warning(
+            "session.not-recorded",
+            "nothing was recorded in this kernel, so the lock has no files read by native code, no "
+            "draws without a seed, no named metrics, no names in memory, and the outputs are those "
+            "of the saved notebook",
+            hint="put %load_ext reprolock into the first cell, and capture with %reprolock capture",
+        )
+    if mode == "journal" and own and not own[-1].ended:
+        yield warning(
+            "session.cell-not-ended",
+            "the kernel ended while a cell ran: what it had done until then is in the lock",
+            cell=matched.index_of.get(own[-1].n),
+        )
+    cut = {matched.index_of.get(e["n"], -1) for e in events if e.get("event") == "output-cut"}
+    for index in sorted(cut - {-1}):
+        yield warning("session.outputs-cut", f"cell {index} put out more than is kept", cell=index)
+    if mode == "live" and any(e.get("event") == "end" for e in events):
+        yield warning(
+            "session.recording-ended",
+            "the recording ended before the lock was taken: what ran after it is not known",
+            hint="load it again with %load_ext reprolock, and capture with %reprolock capture",
+        )
+    snapshot = next((e for e in reversed(events) if e.get("event") == "snapshot"), {})
+    if snapshot.get("threads"):
+        names = ", ".join(str(name) for name in snapshot["threads"][:8])
+        yield warning(
+            "session.still-running",
+            f"threads were still at work when the lock was taken: {names}",
+            subject=names,
+            hint="wait for them to end, and capture again",
+        )
+    if snapshot.get("lost"):
+        yield warning(
+            "recorder.journal-incomplete",
+            f"{snapshot['lost']} events could not be written to the journal: is the disk full?",
+        )

@@ -1,0 +1,150 @@
+"""From journals and a notebook to one run: the last execution of each cell, in any kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reprolock import notebooks
+from reprolock.living import cells as living_cells
+from reprolock.living import hidden
+from reprolock.living.outputs import collect
+from reprolock.living.parts import earlier_parts
+from reprolock.living.sources import seedings, texts
+from reprolock.run import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reprolock.finding import Finding
+    from reprolock.living.cells import Execution, Matched
+    from reprolock.living.journals import Journal
+    from reprolock.living.source import Source
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """*seen* is the run as the Record is made of it; *node* the reference."""
+
+    seen: Seen
+    node: Any
+    findings: tuple[Finding, ...]
+
+
+def join(journal: Journal, earlier: Sequence[Journal], source: Source, mode: str) -> Joined:
+    """Join the journals of kernels that worked one after the other on the notebook *source*."""
+    old = earlier_parts(earlier, journal, source)
+    offset = max((one.n for part in old for one in part.ran), default=-1) + 1
+    current = journal.shifted(offset)
+    own = tuple(living_cells.executions(current.events, len(old)))
+    ran = (*(one for part in old for one in part.ran), *own)
+    matched = living_cells.match(source.node, ran, source.saved_at)
+    counted = _counted(ran, mode, current)
+    last = living_cells.last_of(counted, matched.index_of)
+    events = (*(e for part in old for e in part.events), *current.events)
+    events = (*_read_from_source(own, source.path.parent, events), *events)
+    node = _with_outputs(matched.node, last, events)
+    facts = hidden.facts_of(mode, journal, matched, ran, own, last, old, events)
+    seen = Seen(
+        name=source.path.name,
+        folder=source.path.parent,
+        cells=list(node.cells),
+        events=tuple(_without_superseded(events, matched, last)),
+        cell_of=matched.index_of,
+        ran=_order(last),
+        raised={index: one.error for index, one in last.items() if one.error},
+        problems=journal.problems,
+        session=facts,
+    )
+    return Joined(seen, node, tuple(hidden.told(matched, own, mode, events)))
+
+
+def _counted(ran: Sequence[Execution], mode: str, current: Journal) -> list[Execution]:
+    """Leave out what its kernel died in; the cell that asks for the lock is running still."""
+    snapshot = current.last("snapshot").get("n") if mode == "live" else None
+    return [one for one in ran if one.ended or one.n == snapshot]
+
+
+def _order(last: Mapping[int, Execution]) -> dict[int, int]:
+    ordered = sorted(last.items(), key=lambda pair: pair[1].n)
+    return {index: place for place, (index, _) in enumerate(ordered)}
+
+
+def _with_outputs(node: Any, last: Mapping[int, Execution], events: Iterable[Event]) -> Any:
+    """Put in what each cell gave in its last run; what stands there of no run is taken out.
+
+    Of a cell that ran before the recording the stored outputs are the only ones there are.
+    """
+    recorded = collect(events)
+    for index, cell in enumerate(node.cells):
+        if not notebooks.is_code(cell):
+            continue
+        one = last.get(index)
+        if one is None or notebooks.only_reprolock(cell):
+            cell["outputs"], cell["execution_count"] = [], None
+        elif one.seen:
+            cell["outputs"] = recorded.get(one.n, [])
+            cell["execution_count"] = one.count
+    return node
+
+
+def _without_superseded(
+    events: Iterable[Event], matched: Matched, last: Mapping[int, Execution]
+) -> Iterable[Event]:
+    """Leave out the metrics of runs that a later run of the same cell replaced."""
+    standing = {one.n for one in last.values()}
+    for event in events:
+        replaced = event.get("n") in matched.index_of and event.get("n") not in standing
+        if not (replaced and event.get("event") in ("metric", "metric-error")):
+            yield event
+
+
+def _read_from_source(
+    own: Sequence[Execution], folder: Path, events: Sequence[Event]
+) -> list[Event]:
+    """Tell of cells that ran before the recording what their source says: seeds and files."""
+    told: list[Event] = []
+    start = next((e for e in events if e.get("event") == "start"), {})
+    begun = float(start.get("at") or 0.0)
+    known = {str(e.get("path")) for e in events if e.get("event") == "file"}
+    for one in own:
+        if one.seen:
+            continue
+        told += [
+            {"event": "seed", "n": one.n, "stream": s.stream, "call": s.call, "seed": s.seed}
+            for s in seedings(one.source)
+        ]
+        for text in texts(one.source):
+            file = _file_named(text, folder)
+            if file is not None and str(file) not in known:
+                known.add(str(file))
+                told.append(_as_read(file, one.n, begun))
+    return told
+
+
+def _file_named(text: str, folder: Path) -> Path | None:
+    if not text or len(text) > 1000 or "\n" in text or "\0" in text:  # noqa: PLR2004  no path is
+        return None
+    path = Path(folder, text)
+    try:
+        return path if path.is_file() and path.suffix != ".ipynb" else None
+    except (OSError, ValueError):
+        return None
+
+
+def _as_read(file: Path, n: int, begun: float) -> Event:
+    """A file that was made after the session began was made by it."""
+    status = file.stat()
+    made = begun and status.st_ctime > begun
+    return {
+        "event": "file",
+        "n": n,
+        "op": "write" if made else "read",
+        "path": str(file),
+        "via": "source",
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+    }
