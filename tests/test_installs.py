@@ -24,6 +24,7 @@ from reprolock.facts.packages import (
     WheelFile,
 )
 from reprolock.kernel import finish_code, read_journal, start_code
+from reprolock.rebuild.uv import uv_binary
 from reprolock.recorder import commands, credentials, wants
 from tests import notebooks
 from tests.conftest import Answer, toml
@@ -426,8 +427,7 @@ def test_what_a_cell_asks_and_changes_is_recorded(python, index, tmp_path):
         f"!pip install {pip(index)} alpha=={{version}}",
         f"import alpha\n%pip install {pip(index)} -U alpha -r r.txt\nalpha.VERSION",
         "!pip list > listed.txt\n_exit_code",
-        "!pip install --index-url http://127.0.0.1:9/simple --retries 0 --quiet absent 2>/dev/null\n"
-        "_exit_code",
+        "!pip install --no-index --quiet absent 2>/dev/null\n_exit_code",
     )
     first, second, failed = found.of("command")
     assert first["asked"].endswith("alpha==1.0")
@@ -462,9 +462,50 @@ def test_a_module_that_was_loaded_again_is_the_new_one(python, index, tmp_path):
         f"import alpha\n!pip install {pip(index)} alpha==2.0",
         "import sys, importlib\nimportlib.invalidate_caches()\ndel sys.modules['alpha']\n"
         "import alpha\nalpha.VERSION",
+        f"!pip install {pip(index)} alpha==1.0",
     )
     assert found.replies[2].text == "'2.0'"
-    assert found.of("memory-differs") == []
+    first, last = found.of("memory-differs")[0], found.of("memory-differs")[-1]
+    assert (first["modules"][0]["memory"], first["modules"][0]["disk"]) == ("1.0", "2.0")
+    # Loaded again in between, the module of the later version is the one that computes.
+    assert (last["modules"][0]["memory"], last["modules"][0]["disk"]) == ("2.0", "1.0")
+
+
+def test_uv_is_recorded_and_answered(python, index, tmp_path):
+    where = f"--python {{sys.executable}} --default-index {index.simple}"
+    cells = (
+        f"uv = {str(uv_binary())!r}\nimport sys",
+        f"!{{uv}} pip install --quiet {where} 'alpha>=1'\n_exit_code",
+    )
+    found = run(python, tmp_path / "nb", *cells)
+    command = found.one("command")
+    assert command["kinds"] == ["uv"]
+    assert found.one("command-end")["requirements"] == ["alpha>=1"]
+    (change,) = found.one("installed")["distributions"]
+    assert change == {"name": "alpha", "before": None, "after": "2.0"}
+    again = run(python, tmp_path / "again", *cells, replay=True)
+    assert again.one("command")["answered"]
+    assert again.one("command")["asked"] == command["asked"]
+    assert again.of("installed") == []
+
+
+def test_the_packages_of_the_system_that_changed(tmp_path, monkeypatch):
+    from reprolock.recorder import installs as recorded
+
+    status = tmp_path / "status"
+    text = "Package: {}\nStatus: install ok {}\nPriority: x\nVersion: {}\nDescription: y\n z\n\n"
+    status.write_text(
+        text.format("liba", "installed", "1") + text.format("libb", "config-files", "1")
+    )
+    monkeypatch.setattr(recorded, "_DPKG", str(status))
+    environment = recorded._Environment()
+    environment.look(("apt",))
+    status.write_text(text.format("liba", "installed", "2") + text.format("libc", "installed", "3"))
+    assert environment.changes()["system"] == [
+        {"name": "liba", "before": "1", "after": "2"},
+        {"name": "libc", "before": None, "after": "3"},
+    ]
+    assert environment.changes() is None
 
 
 def test_commands_of_scripts_and_of_python_code_are_recorded(python, index, tmp_path):

@@ -234,7 +234,8 @@ def test_the_journal_of_a_killed_kernel_becomes_a_lock_without_a_kernel(tmp_path
 def test_the_command_finds_its_own_kernel_and_no_other_of_the_server(tmp_path, work):
     """Neither has the extension; both run in one folder."""
     with (
-        server(tmp_path, work) as jupyter, jupyter.notebook("one.ipynb", [SEEDED, METRIC]) as one,
+        server(tmp_path, work) as jupyter,
+        jupyter.notebook("one.ipynb", [SEEDED, METRIC]) as one,
         jupyter.notebook("other.ipynb", ["y = 2"]) as other,
     ):
         run_all(other)
@@ -376,3 +377,77 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path, work, mon
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC]) as notebook:
         run_all(notebook)
         assert "recording this kernel" in notebook.execute("%reprolock status").text
+
+
+def test_cells_that_were_left_out_make_no_full_pass(tmp_path, work, cli):
+    cells = [LOAD, SEEDED, "skipped = 1\nprint('skipped')", METRIC, CAPTURE, "print('later')"]
+    with opened(tmp_path, work, cells) as notebook:
+        notebook.save()
+        for index in (0, 1, 3, 4):
+            notebook.run(index)
+    assert lock_of(work)["session"]["not-run"] == [2]
+    done = cli("verify", work / "pylock.n.toml", "--environment", "current", "--json")
+    assert done.verdict == "PARTIAL", done
+    told = [f["cell"] for f in done.json["findings"] if f["code"] == "notebook.other-cells-run"]
+    assert told == [2, 5]
+
+
+def test_cells_below_the_capture_are_nothing_that_must_be_equal(tmp_path, work, cli):
+    with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE, "print('later')"]) as notebook:
+        notebook.save()
+        run_all(notebook, until=4)
+    assert "not-run" not in lock_of(work)["session"]
+    done = cli("verify", work / "pylock.n.toml", "--environment", "current", "--json")
+    assert done.verdict == "BIT_EXACT", done
+    assert "notebook.other-cells-run" in done.codes("warning")
+
+
+def test_what_ran_and_was_not_saved_yet_is_what_is_locked(tmp_path, work, cli):
+    with opened(tmp_path, work, [LOAD, SEEDED, "score = 0", CAPTURE]) as notebook:
+        notebook.save()
+        run_all(notebook, until=2)
+        notebook.edit(2, METRIC)
+        notebook.run(2)
+        added = notebook.add("print('new')", at=3)
+        notebook.run(added)
+        notebook.run(4)
+        said = notebook.content["cells"][4]["outputs"][0]["data"]["text/plain"]
+        assert "2 cells ran that the saved file does not have like this" in said
+        notebook.save()
+    lock = lock_of(work)
+    assert lock["metrics"]["score"]["cell"] == 2
+    assert len(lock["notebook"]["cells"]) == 5
+    done = cli("verify", work / "pylock.n.toml", "--environment", "current", "--json")
+    assert done.verdict == "BIT_EXACT", done
+
+
+def test_the_cell_that_captures_may_go(tmp_path, work, cli):
+    with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE]) as notebook:
+        notebook.save()
+        run_all(notebook)
+        notebook.delete(3)
+        notebook.save()
+    done = cli("verify", work / "pylock.n.toml", "--environment", "current", "--json")
+    assert done.verdict == "BIT_EXACT", done
+
+
+def test_a_living_kernel_takes_the_journal_of_the_one_before_from_a_drive(tmp_path, work):
+    drive = tmp_path / "drive"
+    cells = [
+        f"{LOAD}\n%reprolock journal {drive}",
+        "kept = 3\nprint('kept:', kept)",
+        "print('second')",
+    ]
+    with opened(tmp_path, work, cells) as notebook:
+        run_all(notebook, until=2)
+        notebook.save()
+        notebook.kill()
+        for path in (tmp_path / "cache" / "live").glob("*"):
+            path.unlink()
+        notebook.reconnect()
+        notebook.run(0)
+        notebook.run(2)
+        notebook.execute(f"%reprolock capture --journal {drive}")
+    session = lock_of(work)["session"]
+    assert session["mode"] == "live"
+    assert session["breaks"] == [{"how": "ended", "cells": [1], "checkpoints": []}]

@@ -92,7 +92,9 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> In
     for event in events:
         n = event.get("n")
         kind, cell = event.get("event"), None if n is None else cell_of.get(n)
-        if kind == "command":
+        if kind == "start":
+            stale = ()  # Another kernel, which loads what is on disk.
+        elif kind == "command":
             place[event.get("number")] = len(commands)
             commands.append(_begun(event, cell))
         elif kind == "command-end" and event.get("number") in place:
@@ -102,7 +104,7 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> In
             changes += _changes(event, cell)
         elif kind == "memory-differs":
             stale = tuple(_stale(one) for one in event.get("modules") or ())
-    return Installs(tuple(commands), tuple(changes), stale)
+    return Installs(tuple(dict.fromkeys(commands)), tuple(dict.fromkeys(changes)), stale)
 
 
 def _begun(event: Mapping[str, Any], cell: int | None) -> Command:

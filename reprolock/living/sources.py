@@ -40,7 +40,7 @@ def parsed(source: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             manager: Any = TransformerManager()  # type: ignore[no-untyped-call]
-            return ast.parse(manager.transform_cell(source))
+            return ast.parse(str(manager.transform_cell(source)))
     except (ImportError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -121,7 +121,7 @@ class Watch:
         known[request] = n
         for one in (known, self._running.counts):
             if len(one) > _MOST_REQUESTS:
-                del one[next(iter(one))]  # type: ignore[attr-defined]
+                del one[next(iter(one))]
 
     def _end(self, result: Any) -> None:
         if not self._depth:

@@ -64,6 +64,7 @@ class Watch:
         self._number = 0
         self._nested: List[Optional[_Command]] = []
         self._left: List[_Command] = []
+        self._told: List[Dict[str, Optional[str]]] = []
 
     def open(self) -> None:
         self._runners.listen(self._began, self._ended)
@@ -87,12 +88,19 @@ class Watch:
         left, self._left = self._left, []
         for command in left:
             self._end(command, None)
-        self._journal.guard("installs", self._tell_changes)
+        if self._journal.guard("installs", self._tell_changes):
+            self._journal.guard("installs", self.settle)
+
+    def snapshot(self) -> None:
+        """Tell all that is known in the middle of a cell."""
+        self.end()
+        self.settle()
 
     def settle(self) -> None:
         """Tell the modules in memory that are not those on disk; the last telling counts."""
-        stale = self._environment.stale()
-        if stale is not None:
+        stale = self._files.unseen(self._environment.stale)
+        if stale != self._told:
+            self._told = stale
             self._journal.write("memory-differs", modules=stale)
 
     # -- what runs ----------------------------------------------------------------------------
@@ -145,7 +153,7 @@ class Watch:
         command = self._command(line, text, folder or os.getcwd())
         # What an earlier command of the cell changed may have been imported since.
         self._journal.guard("installs", self._tell_changes)
-        self._journal.guard("installs", self._environment.look, line.kinds)
+        self._journal.guard("installs", self._files.unseen, self._environment.look, line.kinds)
         facts = {}
         if self._replay:
             facts["why"] = self._why_not(command)
@@ -186,10 +194,13 @@ class Watch:
         values = [os.environ[name] for name in self._secrets if os.environ.get(name)]
         return credentials.written(text, self._folder, values)
 
-    def _tell_changes(self) -> None:
-        changes = self._environment.changes()
-        if changes is not None and any(changes.values()):
-            self._journal.write("installed", n=self._running.n, **changes)
+    def _tell_changes(self) -> bool:
+        """Tell what commands changed since the last look; say whether they did."""
+        changes = self._files.unseen(self._environment.changes)
+        if changes is None or not any(changes.values()):
+            return False
+        self._journal.write("installed", n=self._running.n, **changes)
+        return True
 
     # -- what is answered in a replay ---------------------------------------------------------
 
@@ -245,7 +256,6 @@ class _Suspect(NamedTuple):
     seen: _Module
     distribution: str
     version: str
-    n: Optional[int]
 
 
 class _Environment:
@@ -256,7 +266,6 @@ class _Environment:
         self._system: Optional[Dict[str, str]] = None
         self._modules: Dict[str, _Module] = {}
         self._suspects: Dict[str, _Suspect] = {}
-        self._told = False
 
     def look(self, kinds: Tuple[str, ...]) -> None:
         """Note the state before a command of these *kinds*."""
@@ -296,17 +305,14 @@ class _Environment:
         for name in names:
             seen = self._modules.get(name)
             if seen is not None and seen.place.startswith(old["root"] + os.sep):
-                self._suspects.setdefault(
-                    name, _Suspect(seen, old["name"], str(old["version"]), None)
-                )
+                known = self._suspects.get(name)
+                if known is None or not _are_one(known.seen, seen):
+                    self._suspects[name] = _Suspect(seen, old["name"], str(old["version"]))
 
-    def stale(self) -> Optional[List[Dict[str, Optional[str]]]]:
-        """Return the modules of replaced distributions that are still the ones loaded before.
-
-        None where there never was one.
-        """
-        if not self._suspects and not self._told:
-            return None
+    def stale(self) -> List[Dict[str, Optional[str]]]:
+        """Return the modules of replaced distributions that are still the ones loaded before."""
+        if not self._suspects:
+            return []
         now, found = _distributions(), []
         for name, suspect in sorted(self._suspects.items()):
             on_disk = now.get(packages.normal(suspect.distribution), {}).get("version")
@@ -319,8 +325,7 @@ class _Environment:
                         "disk": on_disk,
                     }
                 )
-        told, self._told = self._told, bool(found)
-        return found if found or told else None
+        return found
 
 
 def _distributions() -> Dict[str, Dict[str, Any]]:
@@ -341,18 +346,26 @@ def _changed_at(path: str) -> int:
 
 
 def _loaded() -> Dict[str, _Module]:
-    """Return the top-level modules that lie in files, without keeping them alive."""
+    """Return the top-level modules that lie in files, without keeping them alive.
+
+    A namespace package lies in none, and is no one's.
+    """
     found = {}
     for name, module in list(sys.modules.items()):
         if "." in name:
             continue
         try:
             facts = module.__dict__
-            place = facts.get("__file__") or next(iter(facts.get("__path__", ())), "")
-            found[name] = _Module(weakref.ref(module), id(facts.get("__spec__")), str(place))
+            place = facts.get("__file__")
+            if isinstance(place, str):
+                found[name] = _Module(weakref.ref(module), id(facts.get("__spec__")), place)
         except Exception:
             continue
     return found
+
+
+def _are_one(one: _Module, other: _Module) -> bool:
+    return one.module() is other.module() and one.spec == other.spec
 
 
 def _is_same(name: str, seen: _Module, on_disk: Optional[str]) -> bool:

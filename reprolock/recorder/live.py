@@ -59,6 +59,7 @@ class Live:
         """Write down what a capture needs and no cell's end has told."""
         session = self._session
         journal = session.journal
+        journal.guard("installs", session.data.apart, session.installs.snapshot)
         journal.guard("data", session.data.end)
         for where, action in (
             ("outputs", session.outputs.flush),

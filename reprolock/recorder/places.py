@@ -87,8 +87,8 @@ class Places:
 
     Left out: interpreter and package files (data files inside packages too), the system's own
     folders, bytecode, fonts and caches, the files of IPython, Jupyter and matplotlib, version
-    control, *own* files such as the journal, and *private* folders of reprolock. Kept: all else, and everything in the
-    notebook's *folder* that does not lie in one of those again.
+    control, *own* files such as the journal, and *private* folders of reprolock. Kept: all else,
+    and everything in the notebook's *folder* that does not lie in one of those again.
     """
 
     def __init__(self, folder: str, own: List[str], private: Sequence[str] = ()) -> None:

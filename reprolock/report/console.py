@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reprolock.report.lines import Line, clean, heading, number, size, table, wrapped
+from reprolock.report.lines import (
+    Line,
+    and_more,
+    clean,
+    grouped,
+    heading,
+    number,
+    size,
+    table,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _STYLES = {
     "BIT_EXACT": "bold green",
@@ -128,11 +141,12 @@ def _causes(result: dict[str, Any]) -> list[Line]:
 def _findings(findings: list[dict[str, Any]], verbose: bool) -> list[Line]:
     order = list(_SEVERITY)
     findings = sorted(findings, key=lambda f: order.index(f["severity"]))
-    shown = [f for f in findings if verbose or f["severity"] != "note"]
-    notes = len(findings) - len(shown)
+    told = [f for f in findings if verbose or f["severity"] != "note"]
+    notes = len(findings) - len(told)
+    shown = [(f, []) for f in told] if verbose else grouped(told)
     lines: list[Line] = heading("Findings") if shown else []
-    for finding in shown if verbose else shown[:_SHOWN]:
-        lines += _finding(finding)
+    for finding, others in shown if verbose else shown[:_SHOWN]:
+        lines += _finding(finding, others)
     if not verbose and (len(shown) > _SHOWN or notes):
         more = [f"{len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
         more += [f"{notes} note{'s' if notes > 1 else ''}"] if notes else []
@@ -140,7 +154,7 @@ def _findings(findings: list[dict[str, Any]], verbose: bool) -> list[Line]:
     return lines
 
 
-def _finding(finding: dict[str, Any]) -> list[Line]:
+def _finding(finding: dict[str, Any], others: Sequence[str] = ()) -> list[Line]:
     severity = finding["severity"]
     lines = wrapped(
         finding["message"], first=f"  {severity}: ", indent="    ", style=_SEVERITY[severity]
@@ -150,6 +164,8 @@ def _finding(finding: dict[str, Any]) -> list[Line]:
             Line(f"    locked  {_short(finding['expected'])}"),
             Line(f"    now     {_short(finding['observed'])}"),
         ]
+    if others:
+        lines += wrapped(and_more(others), indent="    ")
     if "hint" in finding:
         lines += wrapped(finding["hint"], first="    hint: ", indent="    ")
     return [*lines, Line(f"    {finding['code']}", "dim")]

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WIDTH = 80
+_ALIKE = 3
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,30 @@ def wrapped(
         break_on_hyphens=False,
     )
     return [Line(line, style) for line in lines or [first or indent]]
+
+
+def grouped(findings: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Return the findings with those of one kind told once: the first, and the others' subjects.
+
+    Of one kind are more than three of the same code, severity and hint.
+    """
+    kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for finding in findings:
+        key = tuple(str(finding.get(name)) for name in ("code", "severity", "hint"))
+        kinds.setdefault(key, []).append(finding)
+    out: list[tuple[dict[str, Any], list[str]]] = []
+    for alike in kinds.values():
+        if len(alike) <= _ALIKE:
+            out += [(finding, []) for finding in alike]
+        else:
+            out.append((alike[0], [clean(f.get("subject") or f["message"]) for f in alike[1:]]))
+    return out
+
+
+def and_more(subjects: Sequence[str]) -> str:
+    """Name the others of one kind, the first few by name."""
+    more = f" and {len(subjects) - _NAMED} more" if len(subjects) > _NAMED else ""
+    return f"{len(subjects)} others like it: {', '.join(subjects[:_NAMED])}{more}"
 
 
 def heading(text: str) -> list[Line]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprolock.report import console
-from reprolock.report.lines import clean, number
+from reprolock.report.lines import and_more, clean, grouped, number
 
 if TYPE_CHECKING:
     from reprolock.result import Result
@@ -62,11 +62,19 @@ def html(result: dict[str, Any]) -> str:
     return template.render(
         headline=_headline(result),
         rows=_rows(result),
-        weak=[{key: clean(str(f.get(key) or "")) for key in ("message", "hint")} for f in weak],
-        many=len(weak) > _SHOWN,
-        trust=_trust(weak),
+        weak=[_told(finding, others) for finding, others in grouped(weak)],
+        many=len(grouped(weak)) > _SHOWN,
+        trust=_trust(grouped(weak)),
         command=f"reprolock verify {shlex.quote(clean(_name(result)))}",
     )
+
+
+def _told(finding: dict[str, Any], others: list[str]) -> dict[str, str]:
+    more = f" ({and_more(others)})" if others else ""
+    return {
+        "message": clean(finding["message"]) + more,
+        "hint": clean(finding.get("hint") or ""),
+    }
 
 
 def _headline(result: dict[str, Any]) -> str:
@@ -97,7 +105,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _trust(weak: list[dict[str, Any]]) -> str:
+def _trust(weak: list[Any]) -> str:
     if not weak:
         return "Nothing was found that would keep a re-run from giving the same."
     count = len(weak)

@@ -72,7 +72,7 @@ def hold_against(
         different=tuple(c.index for c in outputs.different),
         inexact=tuple(c.index for c in outputs.having(compare.CellStatus.WITHIN)),
         excused=(
-            *(c.index for c in outputs.excused),
+            *(c.index for c in outputs.excused if c.index not in _left_out(locked)),
             *locked.record[session.Session].not_run,
         ),
         unseeded_from=unseeded,
@@ -113,6 +113,14 @@ def _not_run(locked: Lock, done: Run) -> list[Finding]:
         for old, new in zip(cells, now, strict=False)
         if old.source_sha256 == new.source_sha256 and (old.ran is None) != (new.ran is None)
     ]
+
+
+def _left_out(locked: Lock) -> list[int]:
+    """Return the cells that a living session did not run: there is nothing to hold them against."""
+    if not locked.record[session.Session].is_live:
+        return []
+    cells = locked.record[notebook.Notebook].cells
+    return [cell.index for cell in cells if cell.kind == "code" and cell.ran is None]
 
 
 def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
@@ -221,7 +229,10 @@ def _compare_options(
     return compare.CompareOptions(
         rtol=state.options.rtol or 0.0,
         atol=state.options.atol or 0.0,
-        excused={excuse.cell: excuse.reason for excuse in locked.policy.excused},
+        excused={
+            **dict.fromkeys(_left_out(locked), "it did not run in the recorded session"),
+            **{excuse.cell: excuse.reason for excuse in locked.policy.excused},
+        },
         disabled=frozenset(locked.policy.disabled),
         installed_again=frozenset(
             c.cell
