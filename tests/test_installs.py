@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +27,8 @@ from reprolock.facts.packages import (
 )
 from reprolock.kernel import finish_code, read_journal, start_code
 from reprolock.rebuild.uv import uv_binary
-from reprolock.recorder import commands, credentials, wants
+from reprolock.recorder import commands, credentials, runners, wants
+from reprolock.recorder.journal import Journal
 from tests import notebooks
 from tests.conftest import Answer, toml
 from tests.conftest import Command as Cli
@@ -676,6 +679,36 @@ def test_python_3_8_records_and_answers(tmp_path):
     )
     assert [c["answered"] for c in replayed.of("command")] == [True, True]
     assert [reply.text for reply in replayed.replies] == ["0", "0"]
+
+
+def test_the_runner_of_colab_is_asked_and_told(tmp_path, monkeypatch, capsys):
+    """A stand-in of what Colab documents: its shell runs all commands by this one function."""
+    ran, told = [], []
+
+    class ShellResult:
+        def __init__(self, args, returncode, command_output):
+            self.args, self.returncode, self.output = args, returncode, command_output
+
+    def run_command(cmd, clear_streamed_output):
+        ran.append(cmd)
+        return ShellResult(cmd, 3, "out")
+
+    colab = SimpleNamespace(_run_command=run_command, ShellResult=ShellResult)
+    monkeypatch.setitem(sys.modules, "google.colab._system_commands", colab)
+    asked = runners.Runners(Journal(str(tmp_path / "journal")))
+    asked.answer(lambda text: runners.Answer("hello", 1) if text == "mine" else None)
+    asked.answer(lambda text: runners.Answer(instead="rest") if text == "mixed" else None)
+    asked.listen(told.append, lambda text, status: told.append((text, status)))
+    asked.open()
+    mine = colab._run_command("mine", clear_streamed_output=False)
+    assert (mine.returncode, mine.output) == (1, "hello\n")
+    assert colab._run_command("mixed", clear_streamed_output=True).returncode == 3
+    assert colab._run_command("other", False).output == "out"
+    asked.close()
+    assert ran == ["rest", "other"]
+    assert told == ["rest", ("rest", 3), "other", ("other", 3)]
+    assert capsys.readouterr().out == "hello\n"
+    assert colab._run_command is run_command
 
 
 # From capture to verdict.

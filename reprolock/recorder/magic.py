@@ -65,8 +65,8 @@ class Magic:
             sys.stdout.write(text + "\n")
 
     def _capture(self, rest: str) -> None:
-        self._session.mark("capture", {})
         if self._live is not None:
+            self._session.mark("capture", {})
             self._live.capture(_words(self._expanded(rest)))
 
     def _status(self, _rest: str) -> None:
