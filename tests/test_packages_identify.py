@@ -120,16 +120,16 @@ def test_edited_record_other_release_and_sdist_only(index, tmp_path):
     del index.files["beta-1.0-py3-none-any.whl"]
     packages, findings = capture(python, tmp_path, SimpleIndex(index.simple, Client()))
     assert {p.name: p.reason for p in packages.unresolved} == {
-        "alpha": "no-match",
+        "alpha": "altered",
         "beta": "not-on-index",
     }
     assert [(p.name, p.evidence, p.source.filename) for p in packages.packages] == [
         ("gamma", "sdist-only", "gamma-1.0.tar.gz")
     ]
-    assert codes(findings) == ["packages.unresolved"] * 2
+    assert codes(findings) == ["packages.altered", "packages.unresolved"]
     alpha = next(f for f in findings if f.subject == "alpha")
     assert alpha.message == (
-        "alpha 1.0 is locked by version only: no file of this release on the index matches what is installed"
+        "alpha 1.0 is not as it was published in alpha-1.0-py3-none-any.whl: alpha/extra.py"
     )
 
 

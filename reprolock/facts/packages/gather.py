@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from reprolock.facts.packages.hashing import check_all
 from reprolock.facts.packages.identify import Identifier, other_manager
 from reprolock.facts.packages.index import THREADS, Client, LinksPage, SimpleIndex, Source
-from reprolock.facts.packages.installed import Installed, read_all
+from reprolock.facts.packages.installed import Installed, read, read_all
 from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
 from reprolock.facts.packages.sources import configured_sources
+from reprolock.facts.packages.unowned import Added, added, runs_at_start
 from reprolock.files import cache_dir
 from reprolock.finding import Finding, note, warning
 
@@ -85,6 +86,7 @@ def collect(
             ]
         )
     if hash_installed:
+        found += _added(distributions)
         ours = [dist for dist in dists if other_manager(dist) is None]
         problems = check_all(ours, memo=cache / "hashed")
         found += [_modified(name, problems[name]) for name in sorted(problems)]
@@ -114,7 +116,59 @@ def _sorted(found: Sequence[LockedPackage | UnresolvedPackage]) -> Packages:
     )
 
 
+def _added(distributions: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Tell what lies among the installed packages and is none; only where pip and uv install."""
+    dists = [dist for entry in distributions if (dist := read(entry)) is not None]
+    theirs = {dist.root for dist in dists if other_manager(dist) in ("conda", "dpkg")}
+    return added_findings(added([dist for dist in dists if dist.root not in theirs]))
+
+
+def added_findings(places: Sequence[Added]) -> list[Finding]:
+    """Return a finding for each thing that nobody owns, and one for byte code of hidden source."""
+    found = []
+    for place in places:
+        for name, paths in place.entries.items():
+            count = f" ({len(paths)} files)" if len(paths) > 1 else ""
+            start = (
+                ", and Python runs it at every start" if runs_at_start(paths, place.root) else ""
+            )
+            found.append(
+                warning(
+                    "packages.unowned",
+                    f"{name}{count} lies among the installed packages and belongs to none{start}: "
+                    "a rebuild will not have it",
+                    subject=name,
+                    observed=list(paths[:_SHOWN]),
+                    hint="install it as a package, or take it away",
+                )
+            )
+        if place.bytecode:
+            found.append(
+                warning(
+                    "packages.bytecode-unchecked",
+                    "compiled files run whatever their source says: "
+                    + ", ".join(place.bytecode[:_SHOWN]),
+                    subject=place.bytecode[0],
+                    observed=list(place.bytecode[:_SHOWN]),
+                    hint="remove the __pycache__ folders; Python compiles the sources again",
+                )
+            )
+    return found
+
+
 def _unresolved(package: UnresolvedPackage) -> Finding:
+    if package.reason == "altered":
+        more = len(package.differs) - _SHOWN
+        return warning(
+            "packages.altered",
+            f"{package.name} {package.version} is not as it was published in {package.filename}: "
+            + ", ".join(package.differs[:_SHOWN])
+            + (f" and {more} more" if more > 0 else ""),
+            subject=package.name,
+            expected=package.filename,
+            observed=list(package.differs[:_SHOWN]),
+            hint=f"reinstall {package.name}; a rebuild has the files as published",
+        )
     return warning(
         "packages.unresolved",
         f"{package.name} {package.version} is locked by version only: {package.why}",

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _ASK_AGAIN_SECONDS = 24 * 3600
+# So many of a wheel's files may differ in an altered copy of it; another build differs in more.
+_ALTERED = 0.1
+_MOST_DIFFERS = 50
 _OTHER_SYSTEMS = {
     "linux": ("win", "macosx", "ios", "android"),
     "darwin": ("win", "linux", "manylinux", "musllinux", "android"),
@@ -138,8 +141,9 @@ class Identifier:
         files, complete = self._release(dist)
         wheels = [f for f in files if f.filename.endswith(".whl")]
         sdists = [f for f in files if not f.filename.endswith(".whl")]
+        nearest = _Nearest(dist)
         for wheel in _by_likelihood(wheels, dist):
-            proved = self._prove(dist, wheel)
+            proved = self._prove(dist, wheel, nearest)
             if isinstance(proved, IndexFile):
                 return self._proved(dist, proved)
             complete = complete and proved is None
@@ -149,7 +153,9 @@ class Identifier:
             return _unresolved(dist, "not-on-index")
         if sdists and not wheels and not sdists[0].is_local and sdists[0].sha256:
             return _locked(dist, _source(SdistFile, sdists[0], sdists[0].sha256), "sdist-only")
-        return _unresolved(dist, "sdist-build" if _is_local_build(dist) else "no-match")
+        if _is_local_build(dist):
+            return _unresolved(dist, "sdist-build")
+        return nearest.altered() or _unresolved(dist, "no-match")
 
     def _release(self, dist: Installed) -> tuple[list[IndexFile], bool]:
         """Return the files of this release, each once, and whether all sources answered."""
@@ -170,14 +176,18 @@ class Identifier:
             self.troubles.add(str(exc))
             return None
 
-    def _prove(self, dist: Installed, wheel: IndexFile) -> IndexFile | UnreachableError | None:
+    def _prove(
+        self, dist: Installed, wheel: IndexFile, nearest: _Nearest
+    ) -> IndexFile | UnreachableError | None:
         """Return *wheel*, completed, where it holds what is installed; None where it does not."""
         try:
             found, wheel = read_record(wheel, self.client)
         except SourceError as exc:
             self.troubles.add(str(exc))
             return exc if isinstance(exc, UnreachableError) else None
-        return wheel if record.matches(dist.hashes, found, dist.rewritten) else None
+        differs = record.differences(dist.hashes, found, dist.rewritten)
+        nearest.see(wheel, differs, len(found))
+        return None if differs else wheel
 
     def _proved(self, dist: Installed, wheel: IndexFile) -> LockedPackage | UnresolvedPackage:
         sha256 = sha256_of(wheel, self.client) if wheel.is_local else wheel.sha256
@@ -186,6 +196,30 @@ class Identifier:
             found = _unresolved(dist, "local-file")
             return replace(found, filename=wheel.filename, sha256=sha256)
         return _locked(dist, _source(WheelFile, wheel, sha256), "record")
+
+
+@dataclass
+class _Nearest:
+    """The published wheel that *dist* differs least from: an altered copy of it, if by little."""
+
+    dist: Installed
+    wheel: IndexFile | None = None
+    differs: tuple[str, ...] = ()
+    count: int = 0
+
+    def see(self, wheel: IndexFile, differs: tuple[str, ...], count: int) -> None:
+        if self.wheel is None or len(differs) < len(self.differs):
+            self.wheel, self.differs, self.count = wheel, differs, count
+
+    def altered(self) -> UnresolvedPackage | None:
+        if self.wheel is None or len(self.differs) > max(2, self.count * _ALTERED):
+            return None
+        return replace(
+            _unresolved(self.dist, "altered"),
+            filename=self.wheel.filename,
+            sha256=self.wheel.sha256,
+            differs=self.differs[:_MOST_DIFFERS],
+        )
 
 
 def _from_vcs(
@@ -305,6 +339,7 @@ def _remember(answer: LockedPackage | UnresolvedPackage) -> dict[str, Any]:
         "reason": answer.reason,
         "filename": answer.filename,
         "sha256": answer.sha256,
+        "differs": answer.differs,
         "asked": time.time(),
     }
 
@@ -316,7 +351,10 @@ def _recall(kept: Any, dist: Installed) -> LockedPackage | UnresolvedPackage | N
             if kept["reason"] != "local-file" and time.time() - kept["asked"] > _ASK_AGAIN_SECONDS:
                 return None
             return replace(
-                _unresolved(dist, kept["reason"]), filename=kept["filename"], sha256=kept["sha256"]
+                _unresolved(dist, kept["reason"]),
+                filename=kept["filename"],
+                sha256=kept["sha256"],
+                differs=tuple(kept.get("differs", ())),
             )
         kind = {"WheelFile": WheelFile, "SdistFile": SdistFile}[kept["kind"]]
         return _locked(dist, kind(**kept["source"]), kept["evidence"])

@@ -118,6 +118,7 @@ def to_toml(packages: Packages) -> dict[str, Any]:
                 filename=p.filename,
                 sha256=p.sha256,
                 files=p.files,
+                differs=list(p.differs) or None,
             )
             for p in sorted(packages.unresolved, key=lambda p: p.name)
         ]
@@ -250,7 +251,11 @@ def _unresolved(entry: Any, index: int) -> UnresolvedPackage:
         canonicalize_name(_string(entry, "name", where)),
         _string(entry, "version", where),
         _string(entry, "reason", where),
-        *(_optional(entry, key, where) for key in ("installer", "files", "filename", "sha256")),
+        _optional(entry, "installer", where),
+        _optional(entry, "files", where),
+        _optional(entry, "filename", where),
+        _optional(entry, "sha256", where),
+        _texts(entry, "differs", where),
     )
 
 
@@ -275,6 +280,13 @@ def _string(table: Mapping[str, Any], key: str, where: str) -> str:
 
 def _optional(table: Mapping[str, Any], key: str, where: str) -> str | None:
     return None if key not in table else _string(table, key, where)
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    found = _array(table.get(key, []), f"{where}.{key}")
+    if not all(isinstance(text, str) for text in found):
+        raise LockError(f"{where}.{key}: wanted an array of strings, found {_shown(found)}")
+    return tuple(found)
 
 
 def _integer(table: Mapping[str, Any], key: str, where: str) -> int | None:

@@ -17,6 +17,7 @@ REASONS = {
     "dpkg": "installed by the system's package manager",
     "no-record": "has no list of its files (RECORD), so nothing can be proved",
     "not-on-index": "no index has this release",
+    "altered": "its list of files (RECORD) is not the one that was published",
     "no-match": "no file of this release on the index matches what is installed",
     "sdist-build": "built from source on the capturing machine; the index has no such wheel",
     "unreachable": "no index could be reached",
@@ -103,7 +104,9 @@ class LockedPackage:
 class UnresolvedPackage:
     """A distribution that no index gives back. *reason* is a key of ``REASONS``.
 
-    *filename* and *sha256* name the file where it is known but only lies on some machine's disk.
+    *filename* and *sha256* name the file where it is known but only lies on some machine's disk, or
+    the published one of which the installed one is an altered copy; *differs* are the paths in
+    which it is altered.
     """
 
     name: str
@@ -113,6 +116,7 @@ class UnresolvedPackage:
     files: str | None = None
     filename: str | None = None
     sha256: str | None = None
+    differs: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:

@@ -135,16 +135,22 @@ def files_digest(lines: Iterable[RecordLine], is_rewritten: Callable[[str], bool
     return hashlib.sha256("".join(kept).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def matches(
+def differences(
     installed: Mapping[str, str], wheel: Mapping[str, str], rewritten: frozenset[str]
-) -> bool:
-    """Whether the files *installed* are those of *wheel*; both map a path to its hash.
+) -> tuple[str, ...]:
+    """Return the paths that are not in both *installed* and *wheel* with the same hash.
 
-    *rewritten* are the installed scripts that begin with ``#!``: entry points are in no wheel,
-    and other scripts get a new first line.
+    Both map a path to its hash. *rewritten* are the installed scripts that begin with ``#!``: entry
+    points are in no wheel, and other scripts get a new first line.
     """
     ours = {p: h for p, h in installed.items() if not is_ignored(p) and p not in rewritten}
     theirs = {p: h for p, h in wheel.items() if not is_ignored(p) and p not in rewritten}
-    return ours.keys() == theirs.keys() and all(
-        not theirs[p] or theirs[p] == h for p, h in ours.items()
-    )
+    other = {p for p in ours.keys() & theirs.keys() if theirs[p] and theirs[p] != ours[p]}
+    return tuple(sorted(other | (ours.keys() ^ theirs.keys())))
+
+
+def matches(
+    installed: Mapping[str, str], wheel: Mapping[str, str], rewritten: frozenset[str]
+) -> bool:
+    """Whether the files *installed* are those of *wheel*; see ``differences``."""
+    return not differences(installed, wheel, rewritten)
