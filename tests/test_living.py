@@ -329,33 +329,32 @@ def test_it_unloads_without_a_trace(tmp_path, work):
     assert "_reprolock_recorder" not in left[2]
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "open = None",
-        "import sys; sys.modules.pop('json'); sys.modules['os'] = None; del sys.modules['os']",
-        "import random; random.seed = 3; random.random = None",
-        "import asyncio\nawait asyncio.sleep(0.01)\nz = 1",
-        "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nos.waitpid(pid, 0)",
-        "import threading\nthreading.Thread(target=lambda: sum(range(10))).start()",
-        "%load_ext reprolock\n%reload_ext reprolock",
-        "%load_ext autoreload\n%autoreload 2",
-        "print('x' * 3_000_000)",
-        "class Odd:\n    def __getattr__(self, name): raise RuntimeError(name)\nodd = Odd()",
-        "1 / 0",
-        "def broken(:",
-        "%reprolock\n%reprolock metric\n%reprolock mark\n%reprolock nonsense 'unclosed",
-        "%reprolock metric bad 1 / 0\n%reprolock journal /proc/nowhere",
-        "globals().update({'a b': 1, '': 2, 'ü': 3})",
-    ],
+ODD = (
+    "open = None",
+    "import sys; sys.modules.pop('json'); sys.modules['os'] = None; del sys.modules['os']",
+    "import random; random.seed = 3; random.random = None",
+    "import asyncio\nawait asyncio.sleep(0.01)\nz = 1",
+    "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nos.waitpid(pid, 0)",
+    "import threading\nthreading.Thread(target=lambda: sum(range(10))).start()",
+    "%load_ext reprolock\n%reload_ext reprolock",
+    "%load_ext autoreload\n%autoreload 2",
+    "print('x' * 3_000_000)",
+    "class Odd:\n    def __getattr__(self, name): raise RuntimeError(name)\nodd = Odd()",
+    "1 / 0",
+    "def broken(:",
+    "%reprolock\n%reprolock metric\n%reprolock mark\n%reprolock nonsense 'unclosed",
+    "%reprolock metric bad 1 / 0\n%reprolock journal /proc/nowhere",
+    "globals().update({'a b': 1, '': 2, 'ü': 3})",
 )
-def test_odd_cells_run_as_they_would_and_are_captured(tmp_path, work, cell):
-    with opened(
-        tmp_path, work, [LOAD, SEEDED, METRIC, cell, "after = 1\nprint('still here')"]
-    ) as notebook:
+
+
+def test_odd_cells_run_as_they_would_and_are_captured(tmp_path, work):
+    later = [part for cell in ODD for part in (cell, "print('still here')")]
+    with opened(tmp_path, work, [LOAD, SEEDED, METRIC, *later]) as notebook:
         run_all(notebook, until=3)
-        notebook.run(3)
-        assert notebook.run(4).text == "still here\n"
+        for place in range(3, 3 + len(later), 2):
+            notebook.run(place)
+            assert notebook.run(place + 1).text == "still here\n", ODD[(place - 3) // 2]
         notebook.save()
         result = captured(notebook)
     assert "recorder.trouble" not in codes(result), of(result, "recorder.trouble")
