@@ -20,7 +20,7 @@ from reprolock.finding import Finding, error, warning
 from reprolock.kernel import MetricRequest, RecorderConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reprolock.elsewhere import Ground
     from reprolock.execute import Execution, Kernel, Limits
@@ -169,9 +169,10 @@ class _Background:
         self.listed = _distributions(events)
         self.early = self.pool.submit(self._collect, self.listed)
 
-    def _collect(self, distributions: Any) -> Any:
+    def _collect(self, distributions: Any, named: tuple[str, ...] = ()) -> Any:
         return packages.collect(
             distributions,
+            named=named,
             offline=self.plan.offline,
             identify=self.plan.identify,
             hash_installed=self.plan.hash_installed,
@@ -179,10 +180,15 @@ class _Background:
         )
 
     def result(self, events: tuple[dict[str, Any], ...]) -> Any:
-        last = _distributions(events)
-        if self.early is not None and last == self.listed:
+        last, named = _distributions(events), commands_in(events)
+        if self.early is not None and last == self.listed and not named:
             return self.early.result()
-        return self._collect(last)
+        return self._collect(last, named)
+
+
+def commands_in(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the commands by which the notebook installed: they may name an index."""
+    return tuple(str(e.get("asked")) for e in events if e.get("event") == "command")
 
 
 def _distributions(events: Any) -> list[dict[str, Any]]:

@@ -371,3 +371,56 @@ def test_edited_files_are_told_even_with_equal_size(index, tmp_path):
         "beta": "installed files of beta are not as they were installed: beta.py (missing)",
     }
     assert codes(capture(python, tmp_path, source, hash_installed=False)[1]) == []
+
+
+LOCAL = "1.0+cu128"
+
+
+def test_a_local_version_finds_its_index_by_its_label(index, tmp_path, monkeypatch):
+    """The default index has no such version; the list of known indexes names one that has."""
+    index.add(make_wheel("alpha", LOCAL))
+    python = make_env(tmp_path / "env", f"alpha=={LOCAL}", index=index.simple)
+    with serving(Index()) as default:
+        default.add(make_wheel("alpha", "1.0"))
+        source = SimpleIndex(default.simple, Client())
+        monkeypatch.setenv("REPROLOCK_INDEXES", r"cu\d+=" + index.simple)
+        packages, findings = capture(python, tmp_path, source)
+        assert codes(findings) == []
+        assert packages.packages[0].source.url.startswith(index.url)
+        assert packages.packages[0].source.sha256 == index.sha256(f"alpha-{LOCAL}-py3-none-any.whl")
+        monkeypatch.setenv("REPROLOCK_INDEXES", f"rocm={index.simple}")
+        monkeypatch.setattr("reprolock.facts.packages.known._LABELS", ())
+        _, findings = capture(python, tmp_path / "again", source)
+        assert [f.code for f in findings] == ["packages.unresolved"]
+
+
+def test_an_index_that_the_notebook_names_is_asked(index, tmp_path):
+    index.add(make_wheel("alpha", "1.0"))
+    python = make_env(tmp_path / "env", "alpha", index=index.simple)
+    with serving(Index()) as default:
+        source = SimpleIndex(default.simple, Client())
+        _, findings = capture(python, tmp_path, source)
+        assert [f.code for f in findings] == ["packages.unresolved"]
+        lines = (f"pip install --extra-index-url={index.simple} alpha", "pip install 'unclosed")
+        packages, findings = capture(python, tmp_path / "again", source, named=lines)
+        assert codes(findings) == []
+        assert packages.packages[0].source.url.startswith(index.url)
+
+
+def test_known_indexes_are_told_by_the_label():
+    from reprolock.facts.packages.known import for_version, named_in
+
+    client = Client()
+    assert for_version("2.0", client, {}) == ()
+    assert for_version("no version", client, {}) == ()
+    assert [s.label.rpartition("/")[2] for s in for_version("2.11.0+cu128", client, {})] == [
+        "cu128"
+    ]
+    assert [s.label.rpartition("/")[2] for s in for_version("2.11.0+cpu", client, {})] == ["cpu"]
+    assert for_version(
+        "1.0+mine", client, {"REPROLOCK_INDEXES": "mine[=x mine=https://a.example/simple"}
+    )
+    named = named_in(
+        ["pip install -i https://a.example/simple x -f https://b.example/l.html", "pip -i"], client
+    )
+    assert [s.label for s in named] == ["https://a.example/simple", "https://b.example/l.html"]

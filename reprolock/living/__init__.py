@@ -19,7 +19,7 @@ from reprolock.living.journals import Journal, earlier_than, in_folder, of_kerne
 from reprolock.living.outside import journal_of
 from reprolock.living.source import Source, find, saved_cells
 from reprolock.result import Result
-from reprolock.run import record_of, troubles
+from reprolock.run import commands_in, record_of, troubles
 from reprolock.told import summary, weaknesses
 
 if TYPE_CHECKING:
@@ -141,7 +141,10 @@ def _record(
         gpus = pool.submit(hardware.probe_gpus)
         view = pool.submit(packages.pip_view, python) if python is not None else None
         found, told = packages.collect(
-            listed, offline=options.offline, progress=lambda done, of: say("package", done, of)
+            listed,
+            offline=options.offline,
+            named=commands_in(seen.events),
+            progress=lambda done, of: say("package", done, of),
         )
         if view is not None:
             told += packages.compare_pip_view(view.result(), listed)

@@ -9,6 +9,8 @@ from packaging.version import InvalidVersion, Version
 from reprolock.finding import Finding, note, warning
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
 
     Package = LockedPackage | UnresolvedPackage
@@ -57,7 +59,30 @@ def _one(name: str, expected: Package | None, observed: Package | None) -> Findi
             observed=f"sha256:{observed.files}",
             hint="the same version was built or published twice, or its files were edited",
         )
-    return None
+    return _other_origin(name, expected, observed)
+
+
+def _other_origin(name: str, expected: Package, observed: Package) -> Finding | None:
+    """Tell another commit, or other changes to it, of a package that is used from its folder."""
+    before, after = getattr(expected, "origin", None), getattr(observed, "origin", None)
+    if not before or not after or before == after:
+        return None
+    return warning(
+        "packages.origin-changed",
+        f"{name} {expected.version} comes from {_said(after)}, "
+        f"and came from {_said(before)} in the recorded run",
+        subject=name,
+        expected=dict(before),
+        observed=dict(after),
+        hint="check out the recorded commit, without changes",
+    )
+
+
+def _said(origin: Mapping[str, str]) -> str:
+    if origin.get("kind") == "git":
+        changed = " with changes" if "changed" in origin else ""
+        return f"commit {origin['commit'][:12]}{changed}"
+    return " ".join(origin.get(key, "") for key in ("kind", "name", "version")).strip()
 
 
 def _same(one: str, other: str) -> bool:

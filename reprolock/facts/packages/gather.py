@@ -9,6 +9,7 @@ from reprolock.facts.packages.hashing import check_all
 from reprolock.facts.packages.identify import Identifier, other_manager
 from reprolock.facts.packages.index import THREADS, Client, LinksPage, SimpleIndex, Source
 from reprolock.facts.packages.installed import Installed, read, read_all
+from reprolock.facts.packages.known import named_in
 from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
 from reprolock.facts.packages.sources import configured_sources
 from reprolock.facts.packages.unowned import Added, added, runs_at_start
@@ -49,6 +50,7 @@ def collect(
     identify: bool = True,
     hash_installed: bool = True,
     sources: tuple[Source, ...] | None = None,
+    named: Sequence[str] = (),
     client: Client | None = None,
     cache: Path | None = None,
 ) -> tuple[Packages, tuple[Finding, ...]]:
@@ -58,7 +60,8 @@ def collect(
     *identify* False: look nothing up at all, for an environment that is only to be compared.
     *hash_installed*: hash every installed file against its RECORD, but for
     what the system or conda manages: they rewrite files. *sources*: default
-    ``configured_sources()``. *cache*: default ``cache_dir()``. *progress* is called with
+    ``configured_sources()``; *named*: commands of the notebook, whose indexes are asked after
+    those. *cache*: default ``cache_dir()``. *progress* is called with
     the number of distributions looked up and the number of all. No network is a finding
     and no error.
     """
@@ -69,6 +72,9 @@ def collect(
         asked = pool.submit(_sources, sources if identify else (), client)
         dists, findings = read_all(distributions)
         sources = asked.result()
+        known_labels = {source.label for source in sources}
+        more = named_in(named, client) if identify else ()
+        sources += tuple(source for source in more if source.label not in known_labels)
     found = list(findings)
     if identify:
         for source in sources:

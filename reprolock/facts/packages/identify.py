@@ -26,7 +26,7 @@ from packaging.version import InvalidVersion, Version
 
 from reprolock.digest import sha256_json
 from reprolock.facts import memo
-from reprolock.facts.packages import record
+from reprolock.facts.packages import known, origin, record
 from reprolock.facts.packages.index import (
     Client,
     IndexFile,
@@ -82,7 +82,8 @@ class Identifier:
         if dist.direct_url is not None:
             return self._from_direct_url(dist, dist.direct_url)
         if reason := other_manager(dist):
-            return _unresolved(dist, reason)
+            told = {"dpkg": origin.of_dpkg, "conda": origin.of_conda}.get(reason)
+            return replace(_unresolved(dist, reason), origin=told(dist) if told else {})
         place = self._place(dist)
         kept = None if place is None else _recall(memo.load(place), dist)
         if kept is not None:
@@ -109,7 +110,8 @@ class Identifier:
         subdirectory = direct.get("subdirectory")
         folder, vcs, archive = (direct.get(key) for key in ("dir_info", "vcs_info", "archive_info"))
         if isinstance(folder, dict):
-            return _unresolved(dist, "editable" if folder.get("editable") else "directory")
+            reason = "editable" if folder.get("editable") else "directory"
+            return replace(_unresolved(dist, reason), origin=origin.of_folder(dist))
         if isinstance(vcs, dict):
             return _from_vcs(dist, url, vcs, subdirectory)
         sha256 = _archive_hash(archive if isinstance(archive, dict) else {})
@@ -161,7 +163,7 @@ class Identifier:
         """Return the files of this release, each once, and whether all sources answered."""
         found: dict[str, IndexFile] = {}
         complete = bool(self.sources)
-        for source in self.sources:
+        for source in (*self.sources, *known.for_version(dist.version, self.client)):
             files = self._files(source, dist.name)
             complete = complete and files is not None
             for file in files or ():

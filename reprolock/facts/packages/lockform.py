@@ -119,6 +119,7 @@ def to_toml(packages: Packages) -> dict[str, Any]:
                 sha256=p.sha256,
                 files=p.files,
                 differs=list(p.differs) or None,
+                origin=dict(p.origin) or None,
             )
             for p in sorted(packages.unresolved, key=lambda p: p.name)
         ]
@@ -256,6 +257,7 @@ def _unresolved(entry: Any, index: int) -> UnresolvedPackage:
         _optional(entry, "filename", where),
         _optional(entry, "sha256", where),
         _texts(entry, "differs", where),
+        _origin(entry, where),
     )
 
 
@@ -280,6 +282,13 @@ def _string(table: Mapping[str, Any], key: str, where: str) -> str:
 
 def _optional(table: Mapping[str, Any], key: str, where: str) -> str | None:
     return None if key not in table else _string(table, key, where)
+
+
+def _origin(table: Mapping[str, Any], where: str) -> dict[str, str]:
+    found = _table(table.get("origin", {}), f"{where}.origin")
+    if not all(isinstance(value, str) for value in found.values()):
+        raise LockError(f"{where}.origin: wanted a table of strings, found {_shown(found)}")
+    return dict(found)
 
 
 def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

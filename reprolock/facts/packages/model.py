@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Why a distribution has no file that a rebuild could fetch. The key stands in the lock.
 REASONS = {
@@ -106,7 +110,7 @@ class UnresolvedPackage:
 
     *filename* and *sha256* name the file where it is known but only lies on some machine's disk, or
     the published one of which the installed one is an altered copy; *differs* are the paths in
-    which it is altered.
+    which it is altered. *origin*: see ``origin``; the repository or the other manager's package.
     """
 
     name: str
@@ -117,6 +121,7 @@ class UnresolvedPackage:
     filename: str | None = None
     sha256: str | None = None
     differs: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def why(self) -> str:
