@@ -15,9 +15,9 @@ from tests.real import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What nobody's runtime has, and jedi: Colab lacks it though IPython asks for it, so any install
-# of a package that needs ipykernel brings it.
-ADDED = {"reprolock", "uv", "pip-api", "jedi"}
+# What nobody's runtime has. No jedi: Colab leaves it out though IPython asks for it, and whatever
+# depends on ipykernel would bring it.
+ADDED = {"reprolock", "uv", "pip-api"}
 LIST = """\
 import importlib.metadata, json, re
 found = {}
