@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sysconfig
-from typing import Any
+from typing import Any, Dict
 
 from .places import package_roots
 
@@ -24,6 +25,13 @@ _STANDARD = tuple(
     folder + os.sep
     for folder in {sysconfig.get_paths()["stdlib"], os.path.dirname(os.path.abspath(os.__file__))}
 )
+_IMPORTERS = (
+    "<frozen importlib",
+    os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep,
+)
+_IMPORT_SYSTEM, _INSTALLED_CODE, _OTHER_CODE = range(3)
+# By file name: it is asked for each frame below each generator that is made.
+_kinds: Dict[str, int] = {}
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -51,12 +59,20 @@ def importing(frame: Any) -> bool:
     A compiled module leaves no frame of its own, so the import system's may come first.
     """
     while frame is not None:
-        if module(frame).partition(".")[0] == "importlib":
-            return True
-        if not _is_installed(frame.f_code.co_filename):
-            return False
+        filename = frame.f_code.co_filename
+        kind = _kinds.get(filename)
+        if kind is None:
+            kind = _kinds[filename] = _kind(filename)
+        if kind != _INSTALLED_CODE:
+            return kind == _IMPORT_SYSTEM
         frame = frame.f_back
     return False
+
+
+def _kind(filename: str) -> int:
+    if filename.startswith(_IMPORTERS):
+        return _IMPORT_SYSTEM
+    return _INSTALLED_CODE if _is_installed(filename) else _OTHER_CODE
 
 
 def behind_library(frame: Any) -> Any:

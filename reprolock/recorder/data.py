@@ -166,6 +166,8 @@ class Watch:
         handler = self._handlers.get(event)
         if handler is None or not self._active or getattr(self._busy, "now", False):
             return
+        if event == "open" and self._places.is_machinery(args[0]):
+            return  # Thousands of them, when a large package is imported.
         if os.getpid() != self._pid:
             return  # A forked child's files are seen by inotify.
         self._quietly(handler, *args)

@@ -105,6 +105,7 @@ class Places:
         roots.append(os.path.join(self.temporary, "ipykernel_{}".format(os.getpid())))
         # Tracebacks that pass through the recorder show its source, and reprolock may be loaded.
         roots.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        self._machinery: Dict[str, bool] = {}
         self._left_out: Dict[str, bool] = {os.path.abspath(root): True for root in roots}
         self._left_out[self.folder] = False
         self._left_out.update({os.path.abspath(root): True for root in private})
@@ -117,6 +118,22 @@ class Places:
         if path.endswith(_BYTECODE) or path in self._own:
             return True
         return self.folder_left_out(os.path.dirname(path))
+
+    def is_machinery(self, path: object) -> bool:
+        """Say, quickly, whether *path* lies among installed packages or the like.
+
+        False where it would take a longer look. Byte code is that of the source beside it.
+        """
+        if not isinstance(path, str) or path[:1] != "/":
+            return False
+        folder = path.rpartition("/")[0]
+        known = self._machinery.get(folder)
+        if known is None:
+            parent, _, name = folder.rpartition("/")
+            source = parent if name == "__pycache__" else folder
+            known = os.path.normpath(source) == source and self.folder_left_out(source)
+            self._machinery[folder] = known
+        return known
 
     def folder_left_out(self, folder: str) -> bool:
         known = self._left_out.get(folder)

@@ -410,12 +410,28 @@ def _writable(seed: Any) -> Any:
         return repr(seed)[:_LONGEST_SEED]
 
 
+# By the place of the call: a forest makes a generator for each of its trees.
+_guesses: Dict[Tuple[str, int, str, int], str] = {}
+_MOST_GUESSES = 1000
+
+
 def _guess_call(caller: Any) -> str:
     """Return the call of NumPy's that *caller* makes.
 
     The calls are compiled and leave no frame; the name that the caller's code fetched last tells
     which one it was.
     """
+    code = caller.f_code
+    place = (code.co_filename, code.co_firstlineno, code.co_name, caller.f_lasti)
+    known = _guesses.get(place)
+    if known is None:
+        if len(_guesses) >= _MOST_GUESSES:
+            _guesses.clear()
+        known = _guesses[place] = _guess(caller)
+    return known
+
+
+def _guess(caller: Any) -> str:
     used = [name for name in _MAKERS if name in caller.f_code.co_names]
     if len(used) > 1:
         done = (one for one in dis.get_instructions(caller.f_code) if one.offset <= caller.f_lasti)
