@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reprolock import lock
-from reprolock.facts import FAMILIES, metrics, notebook
+from reprolock.facts import FAMILIES, metrics, notebook, session
 from reprolock.finding import Finding, error, warning
 from reprolock.result import Result, Tolerance, Verdict
 
@@ -29,7 +29,10 @@ def show(path: Path) -> Result:
         exit_code=0 if locked.intact else Verdict.UNVERIFIABLE.exit_code,
         seconds=time.monotonic() - begun,
         lock=_about(path, locked),
-        findings=_broken(path, locked),
+        findings=(
+            *_broken(path, locked),
+            *session.weaknesses(locked.record[session.Session]),
+        ),
         extra={"record": record},
     )
 

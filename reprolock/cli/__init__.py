@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Rebuild, re-execute, compare, judge.",
     "diff": "Compare two locks.",
     "show": "Read a lock as a person would.",
+    "cache": "List, prune or verify the rebuilt environments.",
 }
 _INTERRUPTED = 130
 

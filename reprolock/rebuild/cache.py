@@ -54,6 +54,11 @@ class Slot:
             return None
         return value if isinstance(value, dict) and self.python.exists() else None
 
+    def use(self) -> None:
+        """Note that the environment was used now: the oldest are pruned first."""
+        with contextlib.suppress(OSError):
+            (self.folder / _MARK).touch()
+
     def set_mark(self, value: dict[str, Any]) -> None:
         write_atomic(self.folder / _MARK, json.dumps(value, sort_keys=True).encode())
 
@@ -93,6 +98,21 @@ def slot(cache: Path, key: str, waiting: Callable[[], None]) -> Iterator[Slot]:
         ) from exc
     try:
         yield Slot(folder / key)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold the environment at *folder* for a moment; give False where somebody else holds it."""
+    lock = FileLock(str(folder.with_name(f"{folder.name}.lock")))
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        yield False
+        return
+    try:
+        yield True
     finally:
         lock.release()
 

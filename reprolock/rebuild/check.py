@@ -9,6 +9,7 @@ from reprolock.facts.packages import (
     LockedPackage,
     Packages,
     UnresolvedPackage,
+    added,
     check_all,
     compare,
     read_folder,
@@ -16,8 +17,10 @@ from reprolock.facts.packages import (
 from reprolock.finding import Finding, note, warning
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from reprolock.facts.packages import Installed
     from reprolock.rebuild.plan import Plan
 
 _SHOWN = 5
@@ -47,7 +50,7 @@ def check(plan: Plan, root: Path, *, memo: Path | None = None) -> Checked:
     if folder is None:
         return Checked(("the environment has no site-packages folder",), ())
     dists = read_folder(folder)
-    failures: list[str] = []
+    failures = _added(dists)
     findings: list[Finding] = []
     for name, problems in check_all(dists, memo=memo).items():
         real = [problem for problem in problems if problem.kind != "overwritten"]
@@ -72,6 +75,30 @@ def check(plan: Plan, root: Path, *, memo: Path | None = None) -> Checked:
             failures.append(finding.message)
     findings += [_built(package) for package in plan.packages if package.built]
     return Checked(tuple(failures), tuple(findings))
+
+
+def _added(dists: Sequence[Installed]) -> list[str]:
+    """Say what lies among the packages that the installer did not put there."""
+    return [
+        text
+        for place in added(dists)
+        for text in (
+            *(f"{name}: belongs to no package" for name in place.entries),
+            *(f"{path}: runs whatever its source says" for path in place.bytecode),
+        )
+    ]
+
+
+def damage(root: Path) -> list[str]:
+    """Say in a line each where the environment at *root* is not as it was installed."""
+    folder = site_packages(root)
+    if folder is None:
+        return ["it has no site-packages folder"]
+    dists = read_folder(folder)
+    lines = _added(dists)
+    for name, problems in check_all(dists).items():
+        lines += [f"{name}: {p.path} ({p.kind})" for p in problems if p.kind != "overwritten"]
+    return lines
 
 
 def _built(package: LockedPackage) -> Finding:

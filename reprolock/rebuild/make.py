@@ -145,7 +145,10 @@ class _Job:
         self.say("check", 0, self.count)
         checked = check(self.plan, self.place.root, memo=self.memo)
         self.say("check", self.count, self.count)
-        return None if checked.failures else (checked, self.plan.findings)
+        if checked.failures:
+            return None
+        self.place.use()
+        return checked, self.plan.findings
 
     def make(self) -> tuple[Checked, tuple[Finding, ...]]:
         try:

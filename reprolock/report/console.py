@@ -37,6 +37,11 @@ _MEANING = {
 }
 _SEVERITY = {"error": "red", "warning": "yellow", "note": "dim"}
 _SHOWN = 12
+_MODES = {
+    "live": ", in a living kernel",
+    "journal": ", in a kernel that has ended",
+    "outside": ", in a kernel that nobody recorded",
+}
 
 
 def verify(result: dict[str, Any], verbose: bool) -> list[Line]:
@@ -196,6 +201,32 @@ def rebuild(result: dict[str, Any], verbose: bool) -> list[Line]:
     return [Line(result["environment"]["path"])]
 
 
+def cache(result: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001
+    lines = [Line(clean(result["cache"]), "bold")]
+    found = result.get("environments", [])
+    if result["command"] != "cache prune":
+        rows = [
+            (
+                entry["key"][:12],
+                size(entry["bytes"]),
+                _day(entry["used"]),
+                "in use" if entry["busy"] else "" if entry["whole"] else "half made",
+            )
+            for entry in found
+        ]
+        empty = [Line("  no environment")]
+        lines += table(rows, ("environment", "size", "last used", "")) if rows else empty
+    parts = result.get("parts", {})
+    lines += [Line(f"  {name}: {size(count)}") for name, count in parts.items()]
+    return lines + _findings(result["findings"], verbose=True)
+
+
+def _day(seconds: float) -> str:
+    import datetime as dt
+
+    return dt.datetime.fromtimestamp(seconds, tz=dt.timezone.utc).date().isoformat()
+
+
 def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     same = not result["findings"] and not any(m["status"] != "exact" for m in result["metrics"])
     title = "the two locks hold the same" if same else "they differ"
@@ -226,7 +257,16 @@ def show(result: dict[str, Any], verbose: bool) -> list[Line]:
     record = result["record"]
     lines = [Line(clean(result["lock"]["path"]), "bold")]
     lines += _findings(result["findings"], verbose)
-    for part in (_notebook, _interpreter, _packages, _machine, _data, _randomness, _shown_metrics):
+    for part in (
+        _notebook,
+        _interpreter,
+        _packages,
+        _installs,
+        _machine,
+        _data,
+        _randomness,
+        _shown_metrics,
+    ):
         lines += part(record, verbose)
     return lines
 
@@ -236,9 +276,10 @@ def _notebook(record: dict[str, Any], verbose: bool) -> list[Line]:
     code = [c for c in facts["cells"] if c["type"] == "code"]
     ran = [c for c in code if "ran" in c]
     raised = [f"cell {c['index']} raised {c['raised']}" for c in facts["cells"] if "raised" in c]
+    how = _MODES.get(record["session"]["mode"], "")
     lines = [
         *heading("Notebook"),
-        *wrapped(f"{facts['path']}: {len(ran)} of {len(code)} code cells ran"),
+        *wrapped(f"{facts['path']}: {len(ran)} of {len(code)} code cells ran{how}"),
     ]
     lines += wrapped(f"reference: {facts.get('reference', 'none')}")
     for text in raised:
@@ -337,6 +378,19 @@ def _randomness(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: A
         *heading("Randomness"),
         *table(rows, ("stream", "seed", "seeded in cell", "unseeded in cell")),
     ]
+
+
+def _installs(record: dict[str, Any], verbose: bool) -> list[Line]:
+    commands = record["installs"].get("commands", [])
+    if not commands:
+        return []
+    lines = heading("Installed by the notebook")
+    for command in commands if verbose else commands[:_SHOWN]:
+        lines += wrapped(
+            f"cell {command.get('cell', '?')}: {command['asked']}", first="  ", indent="    "
+        )
+    more = 0 if verbose else len(commands) - _SHOWN
+    return [*lines, Line(f"  {more} more: --verbose shows them", "dim")] if more > 0 else lines
 
 
 def _shown_metrics(record: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001

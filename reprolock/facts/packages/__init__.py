@@ -23,6 +23,7 @@ from reprolock.facts.packages.model import (
     WheelFile,
 )
 from reprolock.facts.packages.pipview import compare_pip_view, pip_view
+from reprolock.facts.packages.unowned import added
 
 __all__ = [
     "REASONS",
@@ -35,6 +36,7 @@ __all__ = [
     "UnresolvedPackage",
     "VcsSource",
     "WheelFile",
+    "added",
     "check_all",
     "check_files",
     "collect",
