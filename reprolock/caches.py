@@ -26,8 +26,8 @@ _PARTS = ("identified", "hashed", "data", "live", "journals")
 
 @dataclass(frozen=True)
 class Entry:
-    """An environment in the cache. *size* in bytes, of files that are linked elsewhere too; *used* in
-    seconds since the epoch; *whole*: it was made to its end; *busy*: somebody works on it now.
+    """An environment in the cache. *size* in bytes, of files that are linked elsewhere too; *used*
+    in seconds since the epoch; *whole*: it was made to its end; *busy*: somebody works on it now.
     """
 
     key: str
