@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from reprolock.errors import ReprolockError
 
@@ -43,20 +43,55 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
                 temporary.unlink()
 
 
-def _temporary(path: Path, data: bytes) -> Path:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write that becomes *path* where the block ends well, and nothing otherwise.
+
+    Raises ReprolockError where the folder cannot be written or the disk is full.
+    """
+    temporary: Path | None = None
     try:
-        with os.fdopen(handle, "wb") as file:
+        temporary, file = _beside(path)
+        with file:
+            yield file
+            _finish(file, path)
+        temporary.replace(path)
+    except OSError as exc:
+        raise ReprolockError(
+            f"cannot write {path}",
+            causes=(exc.strerror or str(exc),),
+            hint="make room or check the permissions, then try again",
+        ) from exc
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _temporary(path: Path, data: bytes) -> Path:
+    temporary, file = _beside(path)
+    try:
+        with file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        Path(name).chmod(mode)
+            _finish(file, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            temporary.unlink()
         raise
-    return Path(name)
+    return temporary
+
+
+def _beside(path: Path) -> tuple[Path, BinaryIO]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    return Path(name), os.fdopen(handle, "w+b")
+
+
+def _finish(file: BinaryIO, path: Path) -> None:
+    """Bring the file to the disk, with the permissions that *path* has or would have."""
+    file.flush()
+    os.fsync(file.fileno())
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    os.fchmod(file.fileno(), mode)
 
 
 def _umask() -> int:

@@ -21,7 +21,7 @@ SKIPPED = "skip-execution"
 _FORMAT = 4
 _LOCK_NAME = re.compile(r"pylock\.([^.]+\.)?toml")
 _OURS = re.compile(
-    r"\s*(?:#.*|%(?:un|re)?load_ext\s+reprolock\b.*|%%?reprolock\b.*|!\s*reprolock\b.*|import\s+reprolock"
+    r"\s*(?:#.*|%(?:un|re)?load_ext\s+reprolock\b.*|%%?reprolock\b(?!\s+metric\b).*|!\s*reprolock\b[^;&|`$]*|import\s+reprolock"
     r"|reprolock\.capture\(.*\)\s*;?)?\s*\Z"
 )
 

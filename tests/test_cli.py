@@ -30,7 +30,9 @@ def test_help_lists_the_commands_and_fits_the_terminal():
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", [*sorted(COMMANDS.keys() - {"cache"}), "cache list", "cache prune"])
+@pytest.mark.parametrize(
+    "name", [*sorted(COMMANDS.keys() - {"cache"}), "cache list", "cache prune"]
+)
 def test_help_of_each_command(name):
     done = run(*name.split(), "--help")
     assert done.returncode == 0

@@ -125,7 +125,7 @@ def test_the_stand_in_answers_where_reprolock_is_not_installed(folder):
     ]
     marks = [(e["n"], e["kind"]) for e in recorded.of("mark")]
     assert marks == [(1, "magic"), (2, "capture"), (2, "checkpoint"), (2, "model")]
-    assert recorded.one("metric")["name"] == "a"
+    assert {e["name"] for e in recorded.of("metric")} == {"a"}
     assert recorded.of("trouble") == []
 
 

@@ -67,7 +67,8 @@ def command(
     """  # noqa: D301
     from reprolock.report import console
 
-    living = notebook is None or journal is not None
+    # The magic asks for the summary; a NOTEBOOK there is the kernel's own, and is not run.
+    living = display or notebook is None or journal is not None
     if living:
         _refuse(python, kernel, metrics, inplace=inplace)
         result = _of_kernel(notebook, journal, output, offline=offline)

@@ -44,7 +44,8 @@ class Session:
     """*mode*: ``headless`` (run by reprolock from top to bottom), ``live`` (recorded in a living
     kernel), ``journal`` (from what a kernel left behind) or ``outside`` (looked at from another
     process). Cells are indexes in the notebook; *unknown* counts cells that ran before the
-    recording and of which nothing is known.
+    recording and of which nothing is known. *outputs_unseen*: cells that may have put something
+    out, and of which no output is known.
     """
 
     mode: str = HEADLESS
@@ -53,6 +54,7 @@ class Session:
     edited: tuple[int, ...] = ()
     not_run: tuple[int, ...] = ()
     before: tuple[int, ...] = ()
+    outputs_unseen: tuple[int, ...] = ()
     unknown: int = 0
     deleted: tuple[Deleted, ...] = ()
     foreign_names: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ _CELLS = {
     "edited": "edited",
     "not-run": "not_run",
     "before": "before",
+    "outputs-unseen": "outputs_unseen",
 }
 
 
@@ -189,6 +192,15 @@ def _not_seen(facts: Session) -> list[Finding]:
     found = []
     if facts.before or facts.unknown:
         found.append(_before(facts))
+    if unseen := tuple(c for c in facts.outputs_unseen if c not in facts.before):
+        found.append(
+            _about(
+                "session.outputs-unseen",
+                unseen,
+                "run in a shell that keeps no outputs, so there is nothing to hold them against",
+                "run in a shell that keeps no outputs, so there is nothing to hold them against",
+            )
+        )
     if facts.not_run:
         found.append(
             _about(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -54,7 +55,10 @@ def _new_journal() -> Path:
     for folder in (journals_folder(), _temporary()):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (folder / name).open("x").close()
+            if not _is_ours(folder):
+                continue
+            with (folder / name).open("xb", buffering=0) as file:
+                file.write(b"\n")  # on a full disk there is room for a name, and for nothing else
         except OSError as exc:
             problem = exc
             continue
@@ -69,7 +73,17 @@ def _temporary() -> Path:
 
 def folders() -> tuple[Path, ...]:
     """Return all places where the journal of a living kernel may lie."""
-    return (journals_folder(), _temporary())
+    return tuple(folder for folder in (journals_folder(), _temporary()) if _is_ours(folder))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether nobody else can put files there: a folder for temporary files is everybody's."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    mode = stat.S_IMODE(status.st_mode)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not mode & 0o022
 
 
 def _forget_old(folder: Path) -> None:

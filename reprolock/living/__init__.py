@@ -15,7 +15,7 @@ from reprolock.facts import Record, hardware, packages
 from reprolock.facts.notebook import Notebook
 from reprolock.files import cache_dir, exclusive
 from reprolock.living.joining import Joined, join
-from reprolock.living.journals import Journal, earlier_than, in_folder, of_kernel
+from reprolock.living.journals import Journal, earlier_than, in_folder, is_of, of_kernel
 from reprolock.living.outside import journal_of
 from reprolock.living.source import Source, find, saved_cells
 from reprolock.result import Result
@@ -97,12 +97,14 @@ def _kernel(options: Options) -> _Found:
     parents = list(ancestors())
     if options.journal is not None:
         left = in_folder(options.journal)
-        kernel = next((p for p in parents if p.pid == left[-1].pid), None)
-        mode = "live" if kernel else "journal"
-        return _Found(mode, _one(left), tuple(earlier_than(left[-1], [options.journal])), kernel)
+        for parent in parents:
+            if own := [journal for journal in left if is_of(journal, parent)]:
+                return _found("live", own, parent, options.journal)
+        last = [journal for journal in left if journal.process == left[-1].process]
+        return _found("journal", last, None, options.journal)
     for parent in parents:
         if own := of_kernel(parent):
-            return _Found("live", _one(own), tuple(earlier_than(own[0])), parent)
+            return _found("live", own, parent)
     for parent in parents:
         if parent.is_kernel and parent.python is not None:
             return _Found("outside", journal_of(parent, saved_cells(parent)), (), parent)
@@ -112,19 +114,23 @@ def _kernel(options: Options) -> _Found:
     )
 
 
+def _found(mode: str, own: list[Journal], kernel: KernelProcess | None, *places: Path) -> _Found:
+    journal = _one(own)
+    earlier = earlier_than(own[0], [*places, *journal.folders])
+    return _Found(mode, journal, tuple(earlier), kernel)
+
+
 def _one(journals: list[Journal]) -> Journal:
     """Return the journals of one kernel as one: the extension may have been loaded twice."""
-    last = journals[-1]
-    same = [journal for journal in journals if journal.pid == last.pid]
     events: list[Any] = []
     problems: list[str] = []
-    for journal in same:
+    for journal in journals:
         count = 1 + max((e["n"] for e in events if isinstance(e.get("n"), int)), default=-1)
         # What a later journal knows of the history is in the earlier one.
         shifted = journal.shifted(count).events
         events += [e for e in shifted if not (events and e.get("via") == "history")]
         problems += journal.problems
-    return replace(last, events=tuple(events), problems=tuple(problems))
+    return replace(journals[-1], events=tuple(events), problems=tuple(problems))
 
 
 def _target(options: Options, source: Source) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from reprolock import notebooks
 from reprolock.digest import sha256_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # as nbformat 4.5 has it
 Event = dict[str, Any]
 
 
@@ -37,6 +39,10 @@ class Execution:
     @property
     def only_reprolock(self) -> bool:
         return notebooks.only_reprolock({"source": self.source})
+
+    def ran_as(self, cell: Mapping[str, Any]) -> bool:
+        """Say whether *cell* has the source that ran; a history keeps no line break at its end."""
+        return self.source.rstrip("\n") == str(cell["source"]).rstrip("\n")
 
 
 def executions(events: Iterable[Mapping[str, Any]], kernel: int) -> list[Execution]:
@@ -91,7 +97,7 @@ def match(node: Any, ran: Sequence[Execution], saved_at: float | None) -> Matche
     edited = tuple(
         index
         for index, one in sorted(last.items())
-        if one.source != node.cells[index]["source"] and not one.only_reprolock
+        if not one.ran_as(node.cells[index]) and not one.only_reprolock
     )
     return Matched(node, index_of, edited, unsaved)
 
@@ -102,22 +108,38 @@ def last_of(ran: Sequence[Execution], index_of: Mapping[int, int]) -> dict[int, 
 
 
 def _by_id(cells: Sequence[Any], ran: Sequence[Execution]) -> dict[int, int]:
-    places = {cell["id"]: index for index, cell in enumerate(cells) if cell.get("id")}
-    return {one.n: places[one.cell_id] for one in ran if one.cell_id in places}
+    places = {_id_of(cell): index for index, cell in enumerate(cells)}
+    return {one.n: places[one.cell_id] for one in ran if one.cell_id and one.cell_id in places}
+
+
+def _id_of(cell: Mapping[str, Any]) -> str:
+    """Return the cell's id, empty where it has none. Colab keeps it in the cell's metadata."""
+    return str(cell.get("id") or (cell.get("metadata") or {}).get("id") or "")
+
+
+def of_another_notebook(ran: Sequence[Execution], cells: Sequence[Any]) -> bool:
+    """Say whether the cells that ran have ids, and none is that of one of these."""
+    own = {_id_of(cell) for cell in cells} - {""}
+    theirs = {one.cell_id for one in ran if one.cell_id and _ID.fullmatch(one.cell_id)}
+    return bool(own and theirs) and not own & theirs
 
 
 def _by_source(cells: Sequence[Any], ran: Sequence[Execution], index_of: dict[int, int]) -> None:
     """Give executions whose id is in no cell the cells of the same source, in order.
 
-    Of cells with one source the one after the last that ran is taken: people run downwards.
+    Of cells with one source the one after the last that ran is taken: people run downwards. A cell
+    that ran under its own id is not taken over by a copy of it or by a console.
     """
     places: dict[str, list[int]] = {}
     for index, cell in enumerate(cells):
         if notebooks.is_code(cell):
             places.setdefault(cell["source"].strip(), []).append(index)
-    before = -1
+    before, own = -1, set(index_of.values())
     for one in ran:
-        if one.n not in index_of and (same := places.get(one.source.strip())):
+        same = places.get(one.source.strip(), [])
+        if one.seen:
+            same = [index for index in same if index not in own]
+        if one.n not in index_of and same:
             index_of[one.n] = next((index for index in same if index > before), same[0])
         before = index_of.get(one.n, before)
 
@@ -130,36 +152,53 @@ def _put_in_unsaved(
     """
     if saved_at is None:
         return ()
-    touched: list[Any] = []
-    before = -1
+    cell_of = {n: node.cells[index] for n, index in index_of.items()}
+    has_ids = any("id" in cell for cell in node.cells)
+    made: dict[str, Any] = {}
+    below: dict[int, list[Any]] = {}
+    touched: set[int] = set()
+    before = None
     for one in ran:
         late = one.at is not None and one.at > saved_at
-        index = index_of.get(one.n)
-        if index is None and late and one.cell_id is not None:
-            before = index = _insert(node, one, before + 1, index_of)
-            touched.append(node.cells[index])
-        elif index is not None:
-            before = index
-            if late and node.cells[index]["source"] != one.source:
-                node.cells[index]["source"] = one.source
-                touched.append(node.cells[index])
-    return tuple(i for i, cell in enumerate(node.cells) if any(cell is t for t in touched))
+        cell = cell_of.get(one.n) or made.get(one.cell_id or "")
+        if cell is None and late and one.cell_id:
+            cell = made[one.cell_id] = new_cell(one.source, one.cell_id if has_ids else None)
+            below.setdefault(id(before), []).append(cell)
+            touched.add(id(cell))
+        if cell is not None:
+            cell_of[one.n] = before = cell
+            if late and not one.ran_as(cell):
+                cell["source"] = one.source
+                touched.add(id(cell))
+    node.cells = list(_with_those_below(node.cells, below))
+    places = {id(cell): index for index, cell in enumerate(node.cells)}
+    index_of.update({n: places[id(cell)] for n, cell in cell_of.items()})
+    return tuple(index for index, cell in enumerate(node.cells) if id(cell) in touched)
 
 
-def _insert(node: Any, one: Execution, place: int, index_of: dict[int, int]) -> int:
-    from nbformat.v4 import new_code_cell
+def _with_those_below(cells: Sequence[Any], below: Mapping[int, list[Any]]) -> Iterator[Any]:
+    """Yield each cell and then those made below it, the last made first, as they stand there."""
+    waiting = [*reversed(cells), *below.get(id(None), ())]
+    while waiting:
+        cell = waiting.pop()
+        yield cell
+        waiting.extend(below.get(id(cell), ()))
 
-    cell = new_code_cell(one.source)
-    if any("id" in other for other in node.cells):
-        cell["id"] = one.cell_id
-    else:
-        cell.pop("id", None)
-    for n, index in index_of.items():
-        if index >= place:
-            index_of[n] = index + 1
-    node.cells.insert(place, cell)
-    index_of[one.n] = place
-    return place
+
+def new_cell(source: str, cell_id: str | None = None) -> Any:
+    """Return a code cell without outputs. Some front ends have ids that nbformat would not take."""
+    from nbformat import NotebookNode
+
+    cell = NotebookNode(
+        cell_type="code",
+        metadata=NotebookNode(),
+        source=source,
+        execution_count=None,
+        outputs=[],
+    )
+    if cell_id is not None:
+        cell["id"] = cell_id if _ID.fullmatch(cell_id) else sha256_text(cell_id)[:16]
+    return cell
 
 
 @dataclass(frozen=True)
@@ -209,11 +248,18 @@ def run_again(ran: Sequence[Execution], index_of: Mapping[int, int]) -> tuple[in
     return tuple(sorted({index for (_, index), count in counts.items() if count > 1}))
 
 
-def not_run(cells: Sequence[Any], last: Mapping[int, Execution]) -> tuple[int, ...]:
-    """Return the cells that did not run though one below them did."""
+def not_run(
+    cells: Sequence[Any], last: Mapping[int, Execution], claiming: Collection[int]
+) -> tuple[int, ...]:
+    """Return the cells that did not run though one below them did, or that are *claiming*: they
+    have outputs, of another time.
+    """
     lowest = max(last, default=-1)
     return tuple(
         index
-        for index, cell in enumerate(cells[:lowest])
-        if notebooks.runs(cell) and index not in last and not notebooks.only_reprolock(cell)
+        for index, cell in enumerate(cells)
+        if (index < lowest or index in claiming)
+        and notebooks.runs(cell)
+        and index not in last
+        and not notebooks.only_reprolock(cell)
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reprolock.living.journals import Journal
 
 Event = dict[str, Any]
+_SHOWN = 8
 
 
 def facts_of(
@@ -30,6 +31,7 @@ def facts_of(
     last: Mapping[int, Execution],
     old: Sequence[Part],
     events: Sequence[Event],
+    claiming: set[int],
 ) -> sessions.Session:
     living = journal.last("snapshot").get("names") or {}
     before = {matched.index_of[one.n] for one in own if not one.seen and one.n in matched.index_of}
@@ -40,12 +42,28 @@ def facts_of(
         run_again=living_cells.run_again(ran, matched.index_of),
         out_of_order=living_cells.out_of_order(last),
         edited=matched.edited,
-        not_run=living_cells.not_run(matched.node.cells, last),
+        not_run=living_cells.not_run(matched.node.cells, last, claiming),
         before=tuple(sorted(before - {matched.index_of.get(one.n) for one in recorded})),
+        outputs_unseen=_outputs_unseen(journal, matched, last),
         unknown=int(journal.living.get("unknown") or 0),
         deleted=tuple(sessions.Deleted(cell.source_sha256, cell.names) for cell in gone),
         foreign_names=_foreign(living, matched, own, {n for cell in gone for n in cell.names}),
         breaks=tuple(_break(part, matched, events) for part in old),
+    )
+
+
+def _outputs_unseen(
+    journal: Journal, matched: Matched, last: Mapping[int, Execution]
+) -> tuple[int, ...]:
+    """Return the cells that ran in a terminal, or before the recording and were not saved since."""
+    in_a_terminal = journal.living.get("outputs") is False
+    cells = matched.node.cells
+    return tuple(
+        index
+        for index, one in sorted(last.items())
+        if (in_a_terminal or not (one.seen or cells[index].get("execution_count")))
+        and not one.only_reprolock
+        and not cells[index].get("outputs")
     )
 
 
@@ -123,23 +141,33 @@ def told(
     cut = {matched.index_of.get(e["n"], -1) for e in events if e.get("event") == "output-cut"}
     for index in sorted(cut - {-1}):
         yield warning("session.outputs-cut", f"cell {index} put out more than is kept", cell=index)
-    if mode == "live" and any(e.get("event") == "end" for e in events):
+    turns = [e["event"] for e in events if e.get("event") in ("start", "end")]
+    if mode == "live" and turns[-1:] == ["end"]:
         yield warning(
             "session.recording-ended",
             "the recording ended before the lock was taken: what ran after it is not known",
             hint="load it again with %load_ext reprolock, and capture with %reprolock capture",
         )
     snapshot = next((e for e in reversed(events) if e.get("event") == "snapshot"), {})
-    if snapshot.get("threads"):
-        names = ", ".join(str(name) for name in snapshot["threads"][:8])
+    if at_work := _at_work(snapshot):
         yield warning(
             "session.still-running",
-            f"threads were still at work when the lock was taken: {names}",
-            subject=names,
-            hint="wait for them to end, and capture again",
+            f"still at work when the lock was taken: {at_work}",
+            subject=at_work,
+            hint="wait until it has ended, and capture again",
         )
     if snapshot.get("lost"):
         yield warning(
             "recorder.journal-incomplete",
             f"{snapshot['lost']} events could not be written to the journal: is the disk full?",
         )
+
+
+def _at_work(snapshot: Event) -> str:
+    found = [
+        f"{kind} {name}"
+        for kind, key in (("thread", "threads"), ("task", "tasks"), ("process", "processes"))
+        for name in snapshot.get(key) or ()
+    ]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reprolock.finding import Finding
-    from reprolock.living.cells import Execution, Matched
+    from reprolock.living.cells import Execution
     from reprolock.living.journals import Journal
     from reprolock.living.source import Source
 
 Event = dict[str, Any]
+_SEEN_BY_CELLS = ("file", "folder", "seed", "draw", "unseeded", "metric", "metric-error", "listed")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ def join(journal: Journal, earlier: Sequence[Journal], source: Source, mode: str
     last = living_cells.last_of(counted, matched.index_of)
     events = (*(e for part in old for e in part.events), *current.events)
     events = (*_read_from_source(own, source.path.parent, events), *events)
+    events = tuple(_without_draws_that_were_seeded(events))
+    claiming = {i for i, cell in enumerate(matched.node.cells) if cell.get("outputs")}
     node = _with_outputs(matched.node, last, events)
-    facts = hidden.facts_of(mode, journal, matched, ran, own, last, old, events)
+    facts = hidden.facts_of(mode, journal, matched, ran, own, last, old, events, claiming)
     seen = Seen(
         name=source.path.name,
         folder=source.path.parent,
         cells=list(node.cells),
-        events=tuple(_without_superseded(events, matched, last)),
+        events=tuple(_without_superseded(events, last)),
         cell_of=matched.index_of,
         ran=_order(last),
         raised={index: one.error for index, one in last.items() if one.error},
@@ -85,20 +88,33 @@ def _with_outputs(node: Any, last: Mapping[int, Execution], events: Iterable[Eve
         one = last.get(index)
         if one is None or notebooks.only_reprolock(cell):
             cell["outputs"], cell["execution_count"] = [], None
+        elif not one.seen and cell.get("execution_count") != one.count:
+            cell["outputs"] = []  # of another session
         elif one.seen:
             cell["outputs"] = recorded.get(one.n, [])
             cell["execution_count"] = one.count
     return node
 
 
-def _without_superseded(
-    events: Iterable[Event], matched: Matched, last: Mapping[int, Execution]
-) -> Iterable[Event]:
-    """Leave out the metrics of runs that a later run of the same cell replaced."""
+def _without_superseded(events: Iterable[Event], last: Mapping[int, Execution]) -> Iterable[Event]:
+    """Leave out what runs saw that a later run of the same cell replaced, or that are in no cell.
+
+    A clean run does not have them; what it has itself is held against the rest.
+    """
     standing = {one.n for one in last.values()}
     for event in events:
-        replaced = event.get("n") in matched.index_of and event.get("n") not in standing
-        if not (replaced and event.get("event") in ("metric", "metric-error")):
+        n = event.get("n")
+        if n is None or n in standing or event.get("event") not in _SEEN_BY_CELLS:
+            yield event
+
+
+def _without_draws_that_were_seeded(events: Iterable[Event]) -> Iterable[Event]:
+    """Leave out draws of which the source of a cell that was not recorded says the seed."""
+    seeded: dict[Any, bool] = {}
+    for event in events:
+        if event.get("event") == "seed":
+            seeded[event.get("stream")] = event.get("via") == "source"
+        if event.get("event") != "draw" or not seeded.get(event.get("stream")):
             yield event
 
 
@@ -114,7 +130,14 @@ def _read_from_source(
         if one.seen:
             continue
         told += [
-            {"event": "seed", "n": one.n, "stream": s.stream, "call": s.call, "seed": s.seed}
+            {
+                "event": "seed",
+                "n": one.n,
+                "stream": s.stream,
+                "call": s.call,
+                "seed": s.seed,
+                "via": "source",
+            }
             for s in seedings(one.source)
         ]
         for text in texts(one.source):

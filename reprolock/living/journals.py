@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprolock.errors import UsageError
 from reprolock.kernel import read_journal
 from reprolock.kernel.living import folders
+from reprolock.living.wellformed import wellformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from reprolock.kernel.processes import KernelProcess
 
@@ -40,6 +41,11 @@ class Journal:
         return found if isinstance(found, int) else None
 
     @property
+    def process(self) -> tuple[Any, Any]:
+        """What no other process has: machines that are lent for a day count theirs alike."""
+        return _process(_first(self.events, "start"))
+
+    @property
     def begun(self) -> float:
         return float(_first(self.events, "start").get("at") or 0.0)
 
@@ -54,6 +60,11 @@ class Journal:
         return replace(self, events=tuple(moved))
 
     @property
+    def folders(self) -> list[Path]:
+        """Where the kernel kept second journals: those of the kernels before may lie there too."""
+        return [Path(e["path"]).parent for e in self.events if e.get("event") == "second"]
+
+    @property
     def count(self) -> int:
         return 1 + max((e["n"] for e in self.events if isinstance(e.get("n"), int)), default=-1)
 
@@ -62,17 +73,20 @@ def _first(events: Iterable[Event], name: str) -> Event:
     return next((e for e in events if e.get("event") == name), {})
 
 
+def _process(start: Event) -> tuple[Any, Any]:
+    return start.get("process"), start.get("pid")
+
+
 def of_kernel(kernel: KernelProcess) -> list[Journal]:
     """Return the journals that the process *kernel* writes or wrote, the oldest first."""
-    found = []
-    for path in _all(folders()):
-        if not path.name.startswith(f"{kernel.pid}-"):
-            continue
-        journal = read(path)
-        # An older process may have had the same number.
-        if journal.pid == kernel.pid and journal.begun >= kernel.started - _CLOCK:
-            found.append(journal)
+    named = [path for path in _all(folders()) if path.name.startswith(f"{kernel.pid}-")]
+    found = [journal for journal in map(read, named) if is_of(journal, kernel)]
     return sorted(found, key=lambda journal: journal.begun)
+
+
+def is_of(journal: Journal, kernel: KernelProcess) -> bool:
+    """Say whether *kernel* wrote it; an older process may have had the same number."""
+    return journal.pid == kernel.pid and journal.begun >= kernel.started - _CLOCK
 
 
 def in_folder(folder: Path) -> list[Journal]:
@@ -99,7 +113,7 @@ def earlier_than(journal: Journal, places: Iterable[Path] = ()) -> list[Journal]
         living, start = _first(head, "living"), _first(head, "start")
         if living.get("folder") != wanted or float(start.get("at") or 0.0) >= journal.begun:
             continue
-        if _is_other_notebook(living, journal.living) or start.get("pid") == journal.pid:
+        if _is_other_notebook(living, journal.living) or _process(start) == journal.process:
             continue
         found.append((float(start.get("at") or 0.0), path))
     newest = sorted(found)[-_MOST_EARLIER:]
@@ -122,18 +136,17 @@ def _all(places: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path) -> Journal:
-    events, problems = read_journal(path)
-    return Journal(path, tuple(events), tuple(problems))
+    found, problems = read_journal(path)
+    events, told = wellformed(found)
+    return Journal(path, events, (*problems, *told))
 
 
 def _head(path: Path) -> list[Event]:
     events: list[Event] = []
-    try:
-        with path.open("rb") as file:
-            for line, _ in zip(file, range(_HEAD), strict=False):
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        for line, _ in zip(file, range(_HEAD), strict=False):
+            with contextlib.suppress(ValueError, RecursionError):
                 value = json.loads(line)
-                if isinstance(value, dict):
+                if isinstance(value, dict) and isinstance(value.get("event"), str):
                     events.append(value)
-    except (OSError, ValueError):
-        return events
-    return events
+    return list(wellformed(events)[0])

@@ -10,13 +10,16 @@ from reprolock.living import cells as living_cells
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reprolock.living.cells import Execution
+    from reprolock.living.cells import Execution, Matched
     from reprolock.living.journals import Journal
     from reprolock.living.source import Source
 
 Event = dict[str, Any]
 WRITES = ("write", "append", "update", "rename")
-_OF_CELLS = ("file", "folder", "seed", "draw", "unseeded", "metric", "metric-error", "output")
+_OF_CELLS = (
+    *("cell-start", "cell-end", "output", "file", "folder", "listed", "mark", "seed", "draw"),
+    *("unseeded", "metric", "metric-error", "command", "installed", "uploaded", "mounted"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,34 @@ def earlier_parts(earlier: Sequence[Journal], journal: Journal, source: Source) 
     parts: list[Part] = []
     for old in reversed(earlier):
         ran = living_cells.executions(old.events, 0)
+        if living_cells.of_another_notebook(ran, source.node.cells):
+            continue
         matched = living_cells.match(source.node, ran, None)
+        if _of_another_notebook(ran, matched, source):
+            continue
         kept = [
             one
             for index, one in living_cells.last_of(
                 [one for one in ran if one.ended and one.seen], matched.index_of
             ).items()
-            if index not in done
-            and one.source == source.node.cells[index]["source"]
-            and not one.only_reprolock
+            if index not in done and one.ran_as(source.node.cells[index]) and not one.only_reprolock
         ]
         if kept:
             parts.append(_part(old, kept))
             done |= {matched.index_of[one.n] for one in kept}
     return _renumbered(list(reversed(parts)))
+
+
+def _of_another_notebook(ran: Sequence[Execution], matched: Matched, source: Source) -> bool:
+    """Say whether a journal from the same folder is of other cells: ids tell, else the sources.
+
+    Where no id is known to both, each cell that ran has to stand in the notebook.
+    """
+    ids = {str(cell.get("id")) for cell in source.node.cells if cell.get("id")}
+    told = [one for one in ran if not one.only_reprolock and one.source.strip()]
+    if any(one.cell_id in ids for one in told):
+        return False
+    return any(one.n not in matched.index_of for one in told)
 
 
 def _indexes(source: Source, ran: Sequence[Execution]) -> set[int]:
@@ -60,10 +77,13 @@ def _indexes(source: Source, ran: Sequence[Execution]) -> set[int]:
 
 def _part(journal: Journal, kept: list[Execution]) -> Part:
     numbers = {one.n for one in kept}
+    of_cells = [e for e in journal.events if e.get("n") in numbers and e["event"] in _OF_CELLS]
+    commands = {e["number"] for e in of_cells if e["event"] == "command"}
     events = tuple(
         e
         for e in journal.events
-        if e.get("n") in numbers and e.get("event") in (*_OF_CELLS, "cell-start", "cell-end")
+        if (e.get("n") in numbers and e["event"] in _OF_CELLS)
+        or (e["event"] == "command-end" and e["number"] in commands)
     )
     return Part(events, tuple(kept), _end_of(journal))
 
@@ -83,7 +103,7 @@ def _renumbered(parts: list[Part]) -> list[Part]:
     offset = 0
     for kernel, part in enumerate(parts):
         ran = tuple(replace(one, n=one.n + offset, kernel=kernel) for one in part.ran)
-        events = tuple({**e, "n": e["n"] + offset} for e in part.events)
+        events = tuple({**e, "n": e["n"] + offset} if "n" in e else e for e in part.events)
         done.append(Part(events, ran, part.how))
         offset = max((one.n for one in ran), default=offset - 1) + 1
     return done

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock import notebooks
 from reprolock.errors import NotebookError, UsageError
 from reprolock.finding import Finding, note, warning
-from reprolock.living.cells import executions
+from reprolock.living.cells import executions, new_cell
 from reprolock.recorder import platforms
 
 if TYPE_CHECKING:
@@ -113,19 +113,18 @@ def _from_front_end(found: dict[str, Any], folder: Path, told: tuple[Finding, ..
 
 def _from_history(journal: Journal, folder: Path, told: tuple[Finding, ...]) -> Source:
     """Make a notebook of what ran, in the order in which it ran."""
-    from nbformat.v4 import new_code_cell, new_notebook
+    from nbformat.v4 import new_notebook
 
-    cells = []
     asking = journal.last("snapshot").get("n")
-    for one in executions(journal.events, 0):
-        if one.source.strip() and (one.ended or one.n == asking):
-            cell = new_code_cell(one.source)
-            cell.pop("id", None)
-            cells.append(cell)
+    cells = [
+        new_cell(one.source)
+        for one in executions(journal.events, 0)
+        if one.source.strip() and (one.ended or one.n == asking)
+    ]
     if not cells:
         raise UsageError(
             "no notebook was found, and no cell ran that could stand for it",
-            hint="name it: reprolock capture NOTEBOOK, or put %load_ext reprolock first",
+            hint="put %load_ext reprolock first, and name it: `%reprolock capture NOTEBOOK`",
         )
     node = new_notebook(metadata={"language_info": {"name": "python"}})
     node.nbformat_minor = 4
@@ -135,6 +134,6 @@ def _from_history(journal: Journal, folder: Path, told: tuple[Finding, ...]) -> 
         "session.history-notebook",
         f"no notebook was found: {path.name} was made of the cells that ran, in their order",
         subject=path.name,
-        hint="name the notebook: reprolock capture NOTEBOOK, or `%reprolock capture NOTEBOOK`",
+        hint="name it: %load_ext reprolock, then `%reprolock capture NOTEBOOK`",
     )
     return Source(path, node, None, "the history", to_write=True, findings=(*told, finding))

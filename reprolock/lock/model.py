@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock.digest import sha256_json
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -23,7 +24,7 @@ _OUTSIDE = ("digest", "created", "policy")
 @dataclass(frozen=True)
 class Lock:
     """A lock as read. *digest* is the one written in it, *actual* the one that its content has;
-    *sha256* is of the file's bytes.
+    *sha256* is of the file's bytes. *created*: when it was written, where it says so.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Lock:
     digest: str
     actual: str
     captured: tuple[Finding, ...] = ()
+    created: dt.datetime | None = None
 
     @property
     def intact(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,12 @@ def read(path: Path) -> Lock:
         policy=policy.from_toml(ours.get("policy", {})),
         digest=digest,
         actual=actual,
+        created=_created(ours.get("created")),
     )
+
+
+def _created(value: Any) -> dt.datetime | None:
+    return value if isinstance(value, dt.datetime) else None
 
 
 def _table(document: dict[str, Any], ours: dict[str, Any], family: Family) -> dict[str, Any]:

@@ -5,7 +5,8 @@ folder under the name ``_reprolock_recorder`` (see ``reprolock.kernel``), so tha
 be installed where the notebook runs, and it imports nothing of the rest of reprolock.
 
 What it sees is written to a journal, one JSON object a line, as it happens. Its own failures
-become ``trouble`` events and never reach the notebook.
+become ``trouble`` events and never reach the notebook. Files are opened by ``io.open``: a cell may
+rebind the builtin.
 
 What it does not see:
 

@@ -72,7 +72,12 @@ class Watch:
         self.open()
         for text in earlier:
             self._journal.write(
-                "cell-start", n=self._next, source_sha256=_digest(text), source=text, via="history"
+                "cell-start",
+                n=self._next,
+                source_sha256=_digest(text),
+                source=text,
+                via="history",
+                count=self._next + 1,
             )
             self._journal.write("cell-end", n=self._next, ok=None, error=None)
             self._next += 1
@@ -108,10 +113,9 @@ class Watch:
         self._journal.write("cell-start", n=self._running.n, source_sha256=_digest(source), **facts)
 
     def _told(self, source: str, parent: Dict[str, Any]) -> Dict[str, Any]:
-        metadata = parent.get("metadata") or {}
         return {
             "source": source,
-            "cell_id": metadata.get("cellId") or metadata.get("cell_id"),
+            "cell_id": _cell_id(parent.get("metadata")),
             "count": self._running.counts.pop(_id_of(parent) or "", None),
             "at": round(time.time(), 3),
         }
@@ -148,6 +152,16 @@ class Watch:
             return dict(self._shell.get_parent())
         except Exception:
             return {}
+
+
+def _cell_id(metadata: Any) -> Optional[str]:
+    """Return the cell's id as JupyterLab, older front ends and Colab send it along."""
+    try:
+        colab = metadata.get("colab") or {}
+        found = metadata.get("cellId") or metadata.get("cell_id") or colab.get("cell_id")
+    except Exception:
+        return None
+    return str(found) if found else None
 
 
 def _id_of(parent: Dict[str, Any]) -> Optional[str]:

@@ -6,6 +6,7 @@ not set up themselves is set up here.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any, Callable, Dict, List, Optional
@@ -33,7 +34,7 @@ def collect() -> Dict[str, Any]:
 def _cpu() -> Dict[str, Any]:
     found: Dict[str, str] = {}
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        with io.open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
                 key, colon, value = line.partition(":")
                 if not colon:

@@ -11,6 +11,7 @@ lock. A command is answered only where all that it would have fetched is there.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -383,7 +384,7 @@ def _is_same(name: str, seen: _Module, on_disk: Optional[str]) -> bool:
 def _system_packages() -> Dict[str, str]:
     """Return the versions of the packages that dpkg has installed, by name."""
     try:
-        with open(_DPKG, encoding="utf-8", errors="replace") as file:
+        with io.open(_DPKG, encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError:
         return {}

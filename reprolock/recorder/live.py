@@ -6,6 +6,7 @@ the journal by the process that started it.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,14 +14,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import callers, hardware, packages, platforms, system
+from . import atwork, packages, platforms
 from .runners import Answer
 
 _PRINTABLE = re.compile(r"[^\x20-\x7e\n\u00a0-\ud7ff\ue000-\ufffd]")
-_MACHINERY = (*callers.MACHINERY, "debugpy", "pydevd", "_pydevd_bundle", "google")
 _QUESTION = 10.0  # seconds that the front end has to send the notebook
 
 
@@ -61,11 +60,11 @@ class Live:
         journal = session.journal
         journal.guard("installs", session.data.apart, session.installs.snapshot)
         journal.guard("data", session.data.end)
+        journal.guard("journal", session.data.apart, journal.look_after_second)
         for where, action in (
             ("outputs", session.outputs.flush),
             ("packages", session.packages.again),
-            ("system", lambda: journal.write("system", **system.collect())),
-            ("hardware", lambda: journal.write("hardware", **hardware.collect())),
+            ("machine", session.tell_machine),
             ("modules", lambda: journal.write("modules", loaded=packages.loaded())),
             ("notebook", self._notebook),
             ("snapshot", self._state),
@@ -84,54 +83,56 @@ class Live:
             "snapshot",
             n=session.cell.n,
             names=session.names.living(),
-            threads=[one.name for one in threading.enumerate() if _is_users(one)],
-            lost=session.journal.lost,
+            lost=session.journal.unwritten,
+            threads=session.journal.guard("threads", atwork.threads),
+            tasks=session.journal.guard("tasks", atwork.tasks),
+            processes=session.journal.guard("processes", atwork.processes),
         )
 
     # -- capture ------------------------------------------------------------------------------
 
     def capture(self, arguments: List[str]) -> Optional[Dict[str, Any]]:
         """Write the lock and show the summary; return the result as ``--json`` has it."""
-        arguments = self._evaluated(arguments)
+        arguments = self._session.metrics.asked_for(arguments)
         self.snapshot()
-        done = subprocess.run(
-            [*self._command, "capture", "--json", "--display", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        self._session.data.pass_over()
+        if self._session.journal.unwritten and "--journal" not in " ".join(arguments):
+            sys.stderr.write(self._no_room())
+            return None
+        done = self._run(["capture", "--json", "--display", *arguments])
         try:
             result = json.loads(done.stdout.decode("utf-8", "replace"))
         except ValueError:
-            self._say_what_went_wrong(done)
+            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+            self._say_what_went_wrong(said or "reprolock gave no answer")
             return None
-        self._show(result.pop("display", {}))
+        if "display" in result:
+            self.shell.display_pub.publish(data=result.pop("display"), metadata={})
+        else:
+            self._say_what_went_wrong(_errors(result))
         return dict(result)
 
-    def _evaluated(self, arguments: List[str]) -> List[str]:
-        """Take the values of ``--metric NAME=EXPR`` here; return the other arguments."""
-        rest: List[str] = []
-        waiting = False
-        for word in arguments:
-            if waiting or word.startswith("--metric="):
-                name, _, expression = word[9 if not waiting else 0 :].partition("=")
-                self._session.metrics.now(name.strip(), expression)
-                waiting = False
-            elif word == "--metric":
-                waiting = True
-            else:
-                rest.append(word)
-        return rest
+    def _run(self, arguments: List[str]) -> Any:
+        try:
+            return subprocess.run(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        finally:
+            self._session.data.pass_over()
 
-    def _say_what_went_wrong(self, done: Any) -> None:
-        said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        sys.stderr.write((_PRINTABLE.sub("?", said) or "reprolock gave no answer") + "\n")
+    def _no_room(self) -> str:
+        journal = self._session.journal
+        return (
+            "reprolock: {} events wait for room on the disk of {}\n"
+            "hint: make room and capture again, or keep the journal elsewhere: "
+            "`%reprolock journal DIR`, then `%reprolock capture --journal DIR`\n"
+        ).format(journal.unwritten, journal.path)
 
-    def _show(self, data: Dict[str, str]) -> None:
-        if data:
-            self.shell.display_pub.publish(data=data, metadata={})
+    def _say_what_went_wrong(self, said: str) -> None:
+        sys.stderr.write(_PRINTABLE.sub("?", said) + "\n")
 
     def answer(self, command: str) -> Optional[Answer]:
         """Start this very reprolock where the shell would find none of that name."""
@@ -145,6 +146,8 @@ class Live:
         if _asks_for_capture(command):
             self._session.mark("capture", {})
             self.snapshot()
+            if self._session.journal.unwritten:
+                sys.stderr.write(self._no_room())
 
     def after_command(self, command: str, _status: Optional[int]) -> None:
         if _asks_for_capture(command):
@@ -170,6 +173,8 @@ class Live:
             "  metrics   {}".format(", ".join(sorted(counts["metric"])) or "none named"),
             "  journal   {}".format(self._session.journal.path),
         ]
+        if self._session.journal.unwritten:
+            troubles.append("{} events wait for room".format(self._session.journal.unwritten))
         return "\n".join(lines + ["  trouble   {}".format(one) for one in troubles])
 
     def _counted(self) -> Tuple[Dict[str, Any], List[str]]:
@@ -177,7 +182,7 @@ class Live:
             key: set() for key in ("cell", "history", "file", "seed", "unseeded", "metric")
         }
         troubles = []
-        with open(self._session.journal.path, encoding="ascii", errors="replace") as file:
+        with io.open(self._session.journal.path, encoding="ascii", errors="replace") as file:
             for line in file:
                 try:
                     event = json.loads(line)
@@ -200,12 +205,14 @@ class Live:
     def also_to(self, folder: str) -> str:
         """Keep a second journal in *folder* from now on; return what to tell the user."""
         path = os.path.join(os.path.abspath(os.path.expanduser(folder)), _name(self._session))
+        data = self._session.data
+        data.not_ours(path)
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            self._session.journal.also_to(path)
+            data.unseen(os.makedirs, os.path.dirname(path), 0o777, True)
+            data.unseen(self._session.journal.also_to, path)
+            self._session.journal.write("second", path=path)
         except OSError as exc:
             return "reprolock: no journal can be kept there: {}".format(exc)
-        self._session.data.not_ours(path)
         return "reprolock: a second journal is kept in {}".format(path)
 
 
@@ -221,16 +228,15 @@ def kernel_id(shell: Any) -> Optional[str]:
     return found.group(1) if found else None
 
 
+def _errors(result: Dict[str, Any]) -> str:
+    """Return what a capture that wrote no lock says, as the command says it."""
+    lines = []
+    for one in result.get("findings") or [{"message": "reprolock gave no reason"}]:
+        lines.append("error: {}".format(one.get("message")))
+        if one.get("hint"):
+            lines.append("hint: {}".format(one["hint"]))
+    return "\n".join(lines)
+
+
 def _asks_for_capture(command: str) -> bool:
     return "reprolock" in command and bool(re.search(r"\bcapture\b", command))
-
-
-def _is_users(thread: Any) -> bool:
-    """Say whether a thread was started by the notebook, not by the kernel's machinery."""
-    if thread in (threading.current_thread(), threading.main_thread()) or not thread.is_alive():
-        return False
-    target = getattr(thread, "_target", None)
-    modules = {type(thread).__module__, getattr(target, "__module__", None) or ""}
-    if any(module.partition(".")[0] in _MACHINERY for module in modules):
-        return False
-    return not thread.name.startswith(("IOPub", "Heartbeat", "Control", "IPythonHistory"))

@@ -68,6 +68,8 @@ class Magic:
         if self._live is not None:
             self._session.mark("capture", {})
             self._live.capture(_words(self._expanded(rest)))
+        else:
+            self._session.metrics.asked_for(_words(rest))
 
     def _status(self, _rest: str) -> None:
         if self._live is not None:

@@ -56,6 +56,25 @@ class Watch:
         """
         return self._take(name, expression, {"source": "api"})
 
+    def asked_for(self, words: List[str]) -> List[str]:
+        """Take the values of ``--metric NAME=EXPR`` among the options of a capture.
+
+        Returns the other options.
+        """
+        rest: List[str] = []
+        waiting = False
+        for word in words:
+            if waiting or word.startswith("--metric="):
+                text = word if waiting else word.partition("=")[2]
+                name, _, expression = text.partition("=")
+                self.now(name.strip(), expression)
+                waiting = False
+            elif word == "--metric":
+                waiting = True
+            else:
+                rest.append(word)
+        return rest
+
     def _evaluate(self, request: Dict[str, Any]) -> None:
         expression = request["expression"]
         kept = {"source": "expression", "expression": expression}

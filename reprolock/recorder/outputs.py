@@ -47,6 +47,11 @@ class Watch:
         self._session.send = send
         self._ours = send
 
+    @property
+    def seen(self) -> bool:
+        """Whether outputs are sent, and can be seen: a terminal shows them only."""
+        return self._session is not None
+
     def begin(self) -> None:
         """Nothing to do: messages carry the request that they answer."""
 

@@ -6,6 +6,7 @@ are wanted (core metadata: RFC 822 headers, ended by an empty line).
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -95,7 +96,7 @@ def _headers(path: str) -> Dict[str, str]:
     heads: Dict[str, str] = {}
     for candidate in (os.path.join(path, "METADATA"), os.path.join(path, "PKG-INFO"), path):
         try:
-            with open(candidate, encoding="utf-8", errors="replace") as file:
+            with io.open(candidate, encoding="utf-8", errors="replace") as file:
                 for line in file:
                     key, colon, value = line.partition(":")
                     if not colon or len(heads) == 2:  # noqa: PLR2004 - name and version
@@ -151,7 +152,7 @@ def import_name(name: str) -> str:
 def top_level(path: str) -> Iterator[str]:
     """Yield the modules that ``top_level.txt`` lists, else those that ``RECORD`` shows."""
     try:
-        with open(os.path.join(path, "top_level.txt"), encoding="utf-8") as file:
+        with io.open(os.path.join(path, "top_level.txt"), encoding="utf-8") as file:
             for line in file:
                 yield line.strip()
     except (OSError, ValueError):
@@ -160,7 +161,7 @@ def top_level(path: str) -> Iterator[str]:
 
 def _recorded(path: str) -> Iterator[str]:
     try:
-        with open(os.path.join(path, "RECORD"), encoding="utf-8") as file:
+        with io.open(os.path.join(path, "RECORD"), encoding="utf-8") as file:
             for line in file:
                 first, slash, _ = line.partition("/")
                 if not slash:

@@ -81,7 +81,7 @@ STREAMS = (
     Stream(
         "random",
         "random",
-        lambda module: module.getstate(),
+        lambda module: getattr(module, "_inst", module).getstate(),  # a cell may rebind the name
         (Seeder((), "seed", "a"),),
         "setstate",
     ),

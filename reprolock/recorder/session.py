@@ -109,6 +109,7 @@ class Session:
             format=_FORMAT,
             python=list(sys.version_info[:3]),
             pid=self.pid,
+            process=system.process(),
             live=self._live is not None,
             at=round(time.time(), 3),
         )
@@ -136,7 +137,10 @@ class Session:
             folder=self._live.folder,
             session=os.environ.get("JPY_SESSION_NAME"),
             kernel=live.kernel_id(self._live.shell),
+            outputs=self.outputs.seen,
         )
+        # Told again at each capture; a kernel that is killed has told it once.
+        self.journal.guard("machine", self.tell_machine)
         self._cells.open_in_cell(earlier, source)
         self.magic.register()
 
@@ -157,16 +161,23 @@ class Session:
             ("packages", self.packages),
         ):
             journal.guard(name, family.close)
-        journal.guard("system", lambda: journal.write("system", **system.collect()))
-        journal.guard("hardware", lambda: journal.write("hardware", **hardware.collect()))
+        journal.guard("machine", self.tell_machine)
         journal.guard("modules", lambda: journal.write("modules", loaded=packages.loaded()))
         journal.write("end")
         journal.close()
 
+    def tell_machine(self) -> None:
+        """Write down the system and the hardware, as far as they are known by now."""
+        journal = self.journal
+        journal.guard("system", lambda: journal.write("system", **system.collect()))
+        journal.guard("hardware", lambda: journal.write("hardware", **hardware.collect()))
+
     def capture(self, arguments: List[str]) -> Optional[Dict[str, Any]]:
         """Write the lock of a living kernel; elsewhere mark only that the cell asks for one."""
         self.mark("capture", {})
-        return None if self._live is None else self._live.capture(arguments)
+        if self._live is None:
+            return {"command": "capture", "exit_code": 0, "lock": {"path": ""}, "findings": []}
+        return self._live.capture(arguments)
 
     def mark(self, kind: str, facts: Dict[str, Any]) -> None:
         self.journal.write("mark", n=self.cell.n, kind=kind, **facts)

@@ -7,6 +7,7 @@ used, and only ``!reprolock capture`` is answered here: it would record the run 
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 from typing import Any, Optional
@@ -39,11 +40,18 @@ class StandIn:
         recorder = sys.modules[self._package]
         module.__doc__ = "Stands in for reprolock while a run is recorded."
         module.metric = recorder.metric
-        module.capture = lambda *_args, **_options: recorder.mark("capture")
+        module.capture = functools.partial(_capture, recorder)
         module.checkpoint = lambda path, **_options: recorder.mark_value("checkpoint", path)
         module.model = lambda value=None, **_options: recorder.mark_value("model", value)
         module.load_ipython_extension = lambda _shell: recorder.register_magic()
         module.unload_ipython_extension = lambda _shell: recorder.unregister_magic()
+
+
+def _capture(recorder: Any, **options: Any) -> Any:
+    """Name the metrics that a capture is asked for; the lock is written by the run's own."""
+    for name, expression in dict(options.get("metrics") or {}).items():
+        recorder.evaluate(name, expression)
+    return recorder.capture([])
 
 
 def _answer(command: str) -> Optional[Answer]:

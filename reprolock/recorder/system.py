@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import locale
 import os
 import platform
@@ -28,12 +29,26 @@ def collect() -> Dict[str, Any]:
     }
 
 
+def process() -> Optional[str]:
+    """Return what no other process of any machine has: the boot, and the time since then at which
+    this one began, in clock ticks. See proc_pid_stat(5).
+    """
+    try:
+        with io.open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        with io.open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+    return "{}-{}".format(boot, ticks)
+
+
 def _os_release() -> Dict[str, Optional[str]]:
     """Return id, version_id and name of os-release(5); the name of the system elsewhere."""
     values = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
+            with io.open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
                     key, equals, value = line.strip().partition("=")
                     if equals:
@@ -78,7 +93,7 @@ def _libraries() -> List[str]:
     own = tuple(root + os.sep for root in package_roots())
     found = set()
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        with io.open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 path = line.rstrip("\n").partition("/")[2]
                 if ".so" in os.path.basename(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from typing import Iterator, List, NamedTuple, Optional, Tuple
@@ -211,7 +212,7 @@ def _of_file(name: str, folder: str, unread: List[str], depth: int) -> List[str]
     """Return what a requirement file asks; pip's format, comments and options left out."""
     path = os.path.join(folder, os.path.expanduser(name))
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with io.open(path, encoding="utf-8", errors="replace") as file:
             lines = file.read(1_000_000).replace("\\\n", " ").splitlines()
     except (OSError, ValueError):
         unread.append(name)

@@ -42,6 +42,18 @@ def read_record(file: IndexFile, client: Client) -> tuple[dict[str, str], IndexF
         raise SourceError(f"{file.filename}: {exc}") from exc
 
 
+def read_metadata(file: IndexFile, client: Client) -> str:
+    """Return the METADATA of the wheel *file*. Raises SourceError as ``read_record`` does."""
+    try:
+        if file.path is not None:
+            with file.path.open("rb") as stream:
+                return _member(stream, "METADATA")
+        with _open_remote(file, client) as remote:
+            return _member(remote, "METADATA")
+    except (zipfile.BadZipFile, OSError, HTTPError, ValueError, KeyError) as exc:
+        raise SourceError(f"{file.filename}: {exc}") from exc
+
+
 def sha256_of(file: IndexFile, client: Client) -> str:
     """Return the SHA-256 of the whole *file*. Raises SourceError."""
     import hashlib
@@ -62,12 +74,16 @@ def sha256_of(file: IndexFile, client: Client) -> str:
 
 
 def _record(stream: IO[bytes]) -> dict[str, str]:
+    lines = record.parse(_member(stream, "RECORD"))
+    return {record.wheel_path(line.path): line.hash for line in lines}
+
+
+def _member(stream: IO[bytes], wanted: str) -> str:
     with zipfile.ZipFile(stream) as wheel:
-        names = [n for n in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", n)]
+        names = [n for n in wheel.namelist() if re.fullmatch(rf"[^/]+\.dist-info/{wanted}", n)]
         if len(names) != 1:
-            raise ValueError(f"wanted one RECORD in the wheel, found {len(names)}")
-        text = wheel.read(names[0]).decode("utf-8", "replace")
-    return {record.wheel_path(line.path): line.hash for line in record.parse(text)}
+            raise ValueError(f"wanted one {wanted} in the wheel, found {len(names)}")
+        return wheel.read(names[0]).decode("utf-8", "replace")
 
 
 def _open_remote(file: IndexFile, client: Client) -> IO[bytes]:
