@@ -151,7 +151,7 @@ def test_a_forked_child_may_load_it_and_the_kernel_notices_nothing(tmp_path, wor
     assert (work / "first.txt").read_text() == str(work / "pylock.child.toml")
     assert (work / "second.txt").read_text() == "nothing"
     lock = lock_of(work)
-    assert lock["session"] == {"mode": "live", "before": [0, 1]}
+    assert lock["session"] == {"mode": "live", "before": [0, 1], "outputs-unseen": [0, 1]}
     assert set(lock["metrics"]) == {"score"}
     assert not codes(result) & {"recorder.trouble", "session.cells-edited", "session.joined"}
 
@@ -236,7 +236,7 @@ def mounted(folder: Path, *options: str) -> None:
 def small_disk(folder: Path) -> Iterator[Path]:
     """Give *folder* a disk of 64 KiB of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    mounted(folder, "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    mounted(folder, "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs")
     try:
         yield folder
     finally:
@@ -419,7 +419,7 @@ def test_a_plain_terminal_is_captured_as_far_as_it_can_be(tmp_path, work, cli):
     lock = lock_of(work, path.name.split(".")[1])
     assert [one["name"] for one in lock["data"]["files"]] == ["data.csv"]
     assert set(lock["metrics"]) == {"twice"}
-    assert lock["session"] == {"mode": "live", "before": [0], "outputs-unseen": [0, 2, 3]}
+    assert lock["session"] == {"mode": "live", "before": [0], "outputs-unseen": [0, 2, 3, 4]}
     done = cli("verify", path, "--environment", "current", "--json")
     assert done.verdict == "PARTIAL", done
 
