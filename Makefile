@@ -22,7 +22,7 @@ demo: install
 	$(BIN)/python fixtures/demo/run.py
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --hypothesis-profile=repeatable
 
 test-all: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from reprolock.lock.model import content_digest
 from tests.real import CACHE, ROOT, environment
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # Without byte code every import of a test's kernel compiles anew: ten seconds for scikit-learn.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The same examples in every run of `make test`; `make test-all` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
 
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -102,6 +102,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "command": ("number", "asked"),
     "command-end": ("number",),
     "seed": ("stream",),
+    "draw": ("stream",),
     "uploaded": ("names",),
 }
 _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
@@ -129,6 +130,7 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "uploaded": {"names": _list(_path)},
     "mark": {"kind": _text, "path": _path},
     "seed": {"stream": _text, "call": _text},
+    "draw": {"stream": _text, "call": _text},
     "metric": {"name": _text, "dtype": _text, "source": _metric_source, "expression": _text},
     "metric-error": {"name": _text, "error": _text},
     "snapshot": {
