@@ -87,6 +87,10 @@ class RecorderConfig:
     command: tuple[str, ...] | None = None
     answers: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def _copies_of_uploads(self) -> set[str]:
+        return {str(Path(file["path"]).parent) for call in self.uploads for file in call}
+
     def to_json(self) -> str:
         return json.dumps(
             {
@@ -100,7 +104,7 @@ class RecorderConfig:
                 "uploads": self.uploads,
                 "rewrite": self.rewrite,
                 "command": self.command,
-                "private": [str(cache_dir().absolute())],
+                "private": [str(cache_dir().absolute()), *self._copies_of_uploads],
                 "answers": dict(self.answers),
             }
         )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reprolock.recorder.system import process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -37,6 +39,11 @@ class KernelProcess:
         """The id by which a server knows the kernel: it is in its connection file's name."""
         found = _NAMED.search(self.connection.name) if self.connection else None
         return found.group(1) if found else None
+
+    @property
+    def identity(self) -> str | None:
+        """What no other process has, as the recorder tells it: see its ``system.process``."""
+        return process(self.pid)
 
     @property
     def python(self) -> Path | None:

@@ -85,7 +85,13 @@ def of_kernel(kernel: KernelProcess) -> list[Journal]:
 
 
 def is_of(journal: Journal, kernel: KernelProcess) -> bool:
-    """Say whether *kernel* wrote it; an older process may have had the same number."""
+    """Say whether *kernel* wrote it; an older process may have had the same number.
+
+    Times are looked at last only: where a clock is set, processes seem to have begun at another.
+    """
+    told = journal.process[0]
+    if told is not None and (known := kernel.identity) is not None:
+        return journal.pid == kernel.pid and bool(told == known)
     return journal.pid == kernel.pid and journal.begun >= kernel.started - _CLOCK
 
 

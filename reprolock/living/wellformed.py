@@ -80,6 +80,11 @@ def _with(**fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: _table(value) and _has(value, fields)
 
 
+def _named(name: str, **fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Check a table that cannot do without *name*."""
+    return lambda value: _table(value) and value.get(name) is not None and _has(value, fields)
+
+
 def _has(table: Event, fields: dict[str, Callable[[Any], bool]]) -> bool:
     return all(check(table[key]) for key, check in fields.items() if table.get(key) is not None)
 
@@ -145,10 +150,12 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "command": {"number": _whole, "asked": _text, "kinds": _texts, "why": _text},
     "command-end": {"number": _whole, "status": _whole, "requirements": _texts, "unread": _texts},
     "installed": dict.fromkeys(
-        ("distributions", "system"), _list(_with(name=_text, before=_text, after=_text))
+        ("distributions", "system"), _list(_named("name", name=_text, before=_text, after=_text))
     ),
     "memory-differs": {
-        "modules": _list(_with(module=_text, distribution=_text, memory=_text, disk=_text))
+        "modules": _list(
+            _named("module", module=_text, distribution=_text, memory=_text, disk=_text)
+        )
     },
     "interpreter": {
         "version": _version,

@@ -73,6 +73,7 @@ class Watch:
         self._made_folders: Dict[str, None] = {}
         self._listed_folders: Set[str] = set()
         self._command: Optional[str] = None
+        self._drives: Set[str] = set()
         self._handlers: Dict[str, Callable[..., None]] = {
             "open": self._opened,
             "os.listdir": self._listed,
@@ -115,6 +116,10 @@ class Watch:
     def not_ours(self, path: str) -> None:
         """Count the file at *path* among those of the recorder."""
         self._places.add_own(path)
+
+    def mounted(self, path: str) -> None:
+        """Take what lies below *path* as it is: it came with a drive, and no cell made it."""
+        self._drives.add(path)
 
     def also(self, event: str, handler: Callable[..., None]) -> None:
         """Call *handler* with the arguments of the audit event *event*: one hook serves all."""
@@ -493,6 +498,10 @@ class Watch:
         if not self._places.too_common(folder) and os.path.isdir(folder):
             self._watch_tree(folder, False)
 
+    def _is_drive(self, folder: str) -> bool:
+        """Say whether *folder* is of another file system: it may be large, and far away."""
+        return folder in self._drives or os.path.ismount(folder)
+
     def _folder_seen(self, seen: inotify.Seen) -> None:
         """Watch a folder that appeared; what it holds already was written before we could."""
         if not seen.mask & (inotify.CREATE | inotify.MOVED_TO) or self._hidden(seen.path):
@@ -500,6 +509,8 @@ class Watch:
         waiting = [seen.path]
         while waiting:
             folder = waiting.pop()
+            if self._is_drive(folder):
+                continue
             self._note_folder(folder)
             self._watch_tree(folder, False)
             waiting.extend(self._folders_in(folder))

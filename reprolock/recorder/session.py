@@ -82,7 +82,7 @@ class Session:
         self._runners = runners.Runners(journal)
         command = wanted.get("command")
         self._standin = standin.StandIn(package, self._runners, answering=command is None)
-        self._elsewhere = elsewhere.StandIns(journal, self.cell, shell, wanted)
+        self._elsewhere = elsewhere.StandIns(journal, self.cell, shell, wanted, self.data.mounted)
         # Metrics come last, so that what their expressions draw is not a draw of the cell.
         families = [self.data, self._randomness, self.metrics]
         self._live = None
@@ -109,7 +109,7 @@ class Session:
             format=_FORMAT,
             python=list(sys.version_info[:3]),
             pid=self.pid,
-            process=system.process(),
+            process=system.process(self.pid),
             live=self._live is not None,
             at=round(time.time(), 3),
         )

@@ -39,6 +39,7 @@ class StandIn:
     def _fill(self, module: Any) -> None:
         recorder = sys.modules[self._package]
         module.__doc__ = "Stands in for reprolock while a run is recorded."
+        module.__file__ = __file__  # IPython 7 asks an extension for it
         module.metric = recorder.metric
         module.capture = functools.partial(_capture, recorder)
         module.checkpoint = lambda path, **_options: recorder.mark_value("checkpoint", path)

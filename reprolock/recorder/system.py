@@ -29,14 +29,14 @@ def collect() -> Dict[str, Any]:
     }
 
 
-def process() -> Optional[str]:
+def process(pid: int) -> Optional[str]:
     """Return what no other process of any machine has: the boot, and the time since then at which
-    this one began, in clock ticks. See proc_pid_stat(5).
+    it began, in clock ticks. See proc_pid_stat(5). None where the system does not tell.
     """
     try:
         with io.open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
-        with io.open("/proc/self/stat", "rb") as file:
+        with io.open("/proc/{}/stat".format(pid), "rb") as file:
             ticks = int(file.read().rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None

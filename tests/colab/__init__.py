@@ -200,7 +200,7 @@ class Colab:
     def drive_now(self) -> Path:
         """Where Drive is at the moment: mounted, or *drive*."""
         note = self.drive.with_name(self.drive.name + ".mounted")
-        return Path(note.read_text()) / "MyDrive" if note.exists() else self.drive
+        return note.readlink() / "MyDrive" if note.is_symlink() else self.drive
 
     def take_away(self) -> None:
         """Empty *content*, as on the next machine that one gets; Drive is as it was."""

@@ -35,10 +35,16 @@ class StandIns:
     """*wanted*: ``replay``, ``maps`` and ``secrets`` (see RecorderConfig), ``stand_ins`` (names of
     platforms), ``uploads`` (for each call of ``files.upload`` the files as ``name`` and ``path``)
     and ``rewrite``: prefixes are rewritten in the source, because they could not be bound.
+    *mounted* is told the path of each drive that the notebook mounts.
     """
 
     def __init__(
-        self, journal: Journal, running: Running, shell: Any, wanted: Dict[str, Any]
+        self,
+        journal: Journal,
+        running: Running,
+        shell: Any,
+        wanted: Dict[str, Any],
+        mounted: Callable[[str], None],
     ) -> None:
         self._context = Context(journal, running, wanted)
         self._replay = bool(wanted.get("replay"))
@@ -46,7 +52,7 @@ class StandIns:
         for platform in wanted.get("stand_ins") or ():
             fills.update(_FILLS[platform](self._context))
         self._serving = Serving(fills)
-        self._watching = watching.Watching(journal, running)
+        self._watching = watching.Watching(journal, running, mounted)
         rewritten = wanted.get("maps") or {} if wanted.get("rewrite") else {}
         self._rewriting = Rewriting(self._context, shell, rewritten)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from ..cells import Running
@@ -66,7 +67,9 @@ def fill(module: Any, context: Context, doc: str, names: Dict[str, Any]) -> None
     module.__all__ = sorted(name for name in names if not name.startswith("_"))
 
     def absent(name: str) -> Any:
-        if not name.startswith("__"):
+        # `from package import module` asks the package first, and then loads the module.
+        asked_by_import = str(sys._getframe(1).f_globals.get("__name__")).startswith("importlib")
+        if not name.startswith("__") and not asked_by_import:
             context.told("absent", "{}.{}".format(module.__name__, name))
         raise AttributeError(
             "module {!r} has no attribute {!r}: reprolock stands in for it here, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ..cells import Running
 from ..imports import AfterImport
@@ -14,7 +14,8 @@ Told = Callable[[Any, Tuple[Any, ...], Dict[str, Any]], None]
 
 
 class Watching:
-    def __init__(self, journal: Journal, running: Running) -> None:
+    def __init__(self, journal: Journal, running: Running, mounted: Callable[[str], None]) -> None:
+        self._drive_mounted = mounted
         self._journal = journal
         self._running = running
         self._replaced: List[Tuple[Any, str, Any, Any]] = []
@@ -52,16 +53,23 @@ class Watching:
         @functools.wraps(original)
         def run(*args: Any, **options: Any) -> Any:
             __tracebackhide__ = True
+            if told == self._mounted:
+                # Before it fills: what a drive holds was not written by the cell.
+                self._journal.guard("elsewhere", self._mounting, args, options)
             result = original(*args, **options)
             self._journal.guard("elsewhere", told, result, args, options)
             return result
 
         return run
 
+    def _mounting(self, args: Tuple[Any, ...], options: Dict[str, Any]) -> None:
+        where = _mount_point(args, options)
+        if where is not None:
+            self._drive_mounted(where)
+
     def _mounted(self, _result: Any, args: Tuple[Any, ...], options: Dict[str, Any]) -> None:
-        path = args[0] if args else options.get("mountpoint")
-        if isinstance(path, (str, os.PathLike)):
-            where = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        where = _mount_point(args, options)
+        if where is not None:
             self._journal.write("mounted", n=self._running.n, path=where)
 
     def _uploaded(self, result: Any, _args: Tuple[Any, ...], _options: Dict[str, Any]) -> None:
@@ -73,3 +81,10 @@ class Watching:
     def _tell_upload(self, names: List[Any]) -> None:
         paths = [os.path.abspath(name) for name in names if isinstance(name, str)]
         self._journal.write("uploaded", n=self._running.n, names=paths)
+
+
+def _mount_point(args: Tuple[Any, ...], options: Dict[str, Any]) -> Optional[str]:
+    path = args[0] if args else options.get("mountpoint")
+    if not isinstance(path, (str, os.PathLike)):
+        return None
+    return os.path.abspath(os.path.expanduser(os.fspath(path)))

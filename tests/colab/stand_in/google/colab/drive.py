@@ -30,19 +30,17 @@ def mount(mountpoint, force_remount=False, timeout_ms=120000, readonly=False):
     _check(mountpoint)
     os.makedirs(mountpoint, exist_ok=True)
     os.rename(_stored(), os.path.join(mountpoint, "MyDrive"))
-    with open(_note(), "w", encoding="utf-8") as file:
-        file.write(os.path.realpath(mountpoint))
+    os.symlink(os.path.realpath(mountpoint), _note())
     print(f"Mounted at {mountpoint}")
 
 
 def flush_and_unmount(timeout_ms=24 * 60 * 60 * 1000, *, told=True):
     """Take the Drive away from where it is."""
-    if not os.path.exists(_note()):
+    if not os.path.islink(_note()):
         if told:
             print("Drive not mounted, so nothing to flush and unmount.")
         return
-    with open(_note(), encoding="utf-8") as file:
-        mountpoint = file.read()
+    mountpoint = os.readlink(_note())
     os.rename(os.path.join(mountpoint, "MyDrive"), _stored())
     os.rmdir(mountpoint)
     os.remove(_note())
@@ -64,4 +62,5 @@ def _stored():
 
 
 def _note():
+    """Return the link that says where it is: no file that a cell wrote, as there is none on Colab."""
     return _stored() + ".mounted"

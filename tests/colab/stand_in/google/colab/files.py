@@ -46,7 +46,9 @@ def _asked_for(multiple):
     many = "multiple" if multiple else ""
     display(
         HTML(
-            f'<input type="file" id="{chooser}" name="files[]" {many} disabled /><output id="{result}"></output>'
+            f'<input type="file" id="{chooser}" name="files[]" {many} disabled /><output id="{result}">'
+            "Upload widget is only available when the cell has been executed in the current browser "
+            "session. Please rerun this cell to enable.</output>"
         )
     )
     answer = output.eval_js(f'google.colab._files._uploadFiles("{chooser}", "{result}")')
