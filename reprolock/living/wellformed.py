@@ -80,9 +80,13 @@ def _with(**fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: _table(value) and _has(value, fields)
 
 
-def _named(name: str, **fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Check a table that cannot do without *name*."""
-    return lambda value: _table(value) and value.get(name) is not None and _has(value, fields)
+def _of_all(**fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Check a table that cannot do without any of *fields*."""
+    return lambda value: _table(value) and all(c(value.get(key)) for key, c in fields.items())
+
+
+def _maybe(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
 
 
 def _has(table: Event, fields: dict[str, Callable[[Any], bool]]) -> bool:
@@ -150,11 +154,12 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "command": {"number": _whole, "asked": _text, "kinds": _texts, "why": _text},
     "command-end": {"number": _whole, "status": _whole, "requirements": _texts, "unread": _texts},
     "installed": dict.fromkeys(
-        ("distributions", "system"), _list(_named("name", name=_text, before=_text, after=_text))
+        ("distributions", "system"),
+        _list(_of_all(name=_text, before=_maybe(_text), after=_maybe(_text))),
     ),
     "memory-differs": {
         "modules": _list(
-            _named("module", module=_text, distribution=_text, memory=_text, disk=_text)
+            _of_all(module=_text, distribution=_text, memory=_text, disk=_maybe(_text))
         )
     },
     "interpreter": {
