@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprolock import execute, lock, notebooks
+from reprolock import execute, lock, notebooks, standing
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import KernelError, UsageError
 from reprolock.facts import Record, notebook
@@ -58,6 +59,8 @@ def capture(options: Options, say: Say) -> Result:
     with exclusive(
         cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"
     ):
+        beside_it = target.parent / notebooks.reference_name_for(target, source.path)
+        before = standing.check(target, source.path, None if options.inplace else beside_it)
         done = run(_plan(options, source, kernel), say)
         findings = (
             *chosen,
@@ -69,7 +72,10 @@ def capture(options: Options, say: Say) -> Result:
             return _stopped(done, findings, source, kernel, time.monotonic() - begun)
         record, beside = _with_reference(done, options, source, target, stored)
         created = dt.datetime.now(dt.timezone.utc)
+        old = beside_it if before.reference == beside_it.name and before.wrote(beside_it) else None
         digest = lock.write(record, target, created=created, beside=beside)
+        if old is not None and record[notebook.Notebook].reference != old.name:
+            old.unlink(missing_ok=True)  # the next capture would not know it for ours
     return Result(
         command="capture",
         exit_code=int(any(f.code == "metrics.failed" for f in findings)),
@@ -195,7 +201,9 @@ def _stopped(
     failure = done.execution.failure
     assert failure is not None  # noqa: S101
     journal = cache_dir() / "journals" / f"{source.path.stem}-{source.sha256[:12]}.jsonl"
-    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):
+        journal.touch(mode=0o600)
     write_atomic(journal, "".join(json.dumps(e) + "\n" for e in done.execution.events).encode())
     stop = error(
         f"run.{failure.kind}",

@@ -147,8 +147,13 @@ def runs(cell: Mapping[str, Any]) -> bool:
 
 def may_raise(cell: Mapping[str, Any]) -> bool:
     """Say whether the cell is tagged ``raises-exception`` or its stored outputs hold an error."""
-    tags = cell.get("metadata", {}).get("tags", ())
-    return RAISES in tags or any(o.get("output_type") == "error" for o in cell.get("outputs", ()))
+    stored = cell.get("outputs", ())
+    return is_tagged(cell) or any(o.get("output_type") == "error" for o in stored)
+
+
+def is_tagged(cell: Mapping[str, Any]) -> bool:
+    """Say whether the cell is tagged ``raises-exception``."""
+    return RAISES in cell.get("metadata", {}).get("tags", ())
 
 
 def only_reprolock(cell: Mapping[str, Any]) -> bool:

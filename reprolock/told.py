@@ -38,7 +38,7 @@ def weaknesses(record: Record) -> tuple[Finding, ...]:
         for reason in record[data.Data].may_have_missed
     )
     return (
-        *session.weaknesses(record[session.Session]),
+        *session.weaknesses(record[session.Session], _errors(record)),
         *randomness.weaknesses(record[randomness.Randomness]),
         *installs.weaknesses(
             record[installs.Installs],
@@ -48,6 +48,11 @@ def weaknesses(record: Record) -> tuple[Finding, ...]:
         *changed,
         *missed,
     )
+
+
+def _errors(record: Record) -> dict[int, str]:
+    cells = record[notebook.Notebook].cells
+    return {cell.index: cell.raised for cell in cells if cell.raised is not None}
 
 
 def summary(record: Record) -> dict[str, Any]:

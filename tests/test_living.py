@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -450,3 +451,56 @@ def test_a_living_kernel_takes_the_journal_of_the_one_before_from_a_drive(tmp_pa
     session = lock_of(work)["session"]
     assert session["mode"] == "live"
     assert session["breaks"] == [{"how": "ended", "cells": [1], "checkpoints": []}]
+
+
+def test_a_session_that_went_on_after_errors_and_interrupts_makes_no_full_pass(tmp_path, work, cli):
+    endless = "import time\nbegun = time.time()\nwhile time.time() - begun < 2:\n    pass"
+    goes_on = f"print('before')\n{CAPTURE}\nprint('after')"
+    cells = [LOAD, SEEDED, "print(undefined)", endless, METRIC, goes_on]
+    with opened(tmp_path, work, cells) as notebook:
+        notebook.save()
+        run_all(notebook, until=2)
+        assert notebook.run(2).error == "NameError"
+        assert notebook.pid  # while the kernel can be asked
+        running = notebook.start(3)
+        time.sleep(0.5)
+        notebook.interrupt()
+        assert running.wait().error == "KeyboardInterrupt"
+        notebook.run(4)
+        assert "cell 2 ended with NameError" in notebook.run(5).html
+    assert lock_of(work)["session"] == {
+        "mode": "live",
+        "raised": [2],
+        "interrupted": [3],
+        "captured-within": [5],
+    }
+    done = cli("verify", work / "pylock.n.toml", "--environment", "current", "--json")
+    assert done.verdict == "PARTIAL", done
+    assert {"session.cells-raised", "session.cells-interrupted"} <= done.codes("warning")
+    assert not done.codes("error")
+
+
+def test_a_notebook_that_names_itself_is_not_run_and_foreign_files_are_left(tmp_path, work):
+    side = "_ = open('side.txt', 'a').write('x')"
+    with opened(tmp_path, work, [LOAD, side, METRIC.replace("random.random()", "1")]) as notebook:
+        notebook.save()
+        run_all(notebook)
+        said = notebook.execute("!reprolock capture n.ipynb --offline")
+        assert "n.ipynb is the notebook of this kernel: its session is captured" in said.text
+        assert lock_of(work)["session"]["mode"] == "live"
+        assert (work / "side.txt").read_text() == "x"
+        notebook.execute("!reprolock capture n.ipynb --offline --fresh")
+        assert lock_of(work)["session"]["mode"] == "headless"
+        assert (work / "side.txt").read_text() == "xx"
+        (work / "pylock.n.toml").write_text('lock-version = "1.0"\ncreated-by = "uv"\n')
+        refused = notebook.execute("%reprolock capture --offline")
+        assert "did not write, and was not replaced" in refused.text
+        assert "created-by" in (work / "pylock.n.toml").read_text()
+        # Ctrl-C in the midst of what the recorder watches shows the notebook's own code only.
+        loop = "for i in range(10**7):\n    open('/dev/null').close()\n    random.seed(i)"
+        assert notebook.pid
+        running = notebook.start(notebook.add(f"import random\n{loop}"))
+        time.sleep(1)
+        notebook.interrupt()
+        assert running.wait().error == "KeyboardInterrupt"
+        assert "recorder" not in str(running.outputs)

@@ -82,8 +82,11 @@ def record(count: int = 2, value: float = 0.9722) -> Record:
                 edited=(1,),
                 unknown=2,
                 deleted=(session.Deleted("4" * 64, ("x", "ü")),),
+                raised=(0,),
+                interrupted=(1,),
+                captured_within=(2,),
                 foreign_names=("y",),
-                breaks=(session.Break((0,), "ended", ("model.pt",)),),
+                breaks=(session.Break((0,), "ended", ("model.pt",), ("a 1 (locked: 2)",)),),
             ),
             installs.Installs: installs.Installs(
                 (installs.Command("pip install a", ("pip",), "shell", 0, 0, ("a",), True, ("r",)),),

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     help="Run nothing: take what a living kernel left in this journal, or folder of them.",
 )
 @click.option("--display", is_flag=True, hidden=True)
+@click.option(
+    "--fresh", is_flag=True, help="Run NOTEBOOK though it is that of the kernel that asks."
+)
 @click.option("--inplace", is_flag=True, help="Store the outputs of this run in the notebook.")
 @options.allow_errors
 @options.timeout
@@ -48,6 +51,7 @@ def command(
     output: Path | None,
     journal: Path | None,
     display: bool,
+    fresh: bool,
     inplace: bool,
     allow_errors: bool,
     timeout: float | None,
@@ -58,8 +62,9 @@ def command(
     beside it. Nothing is installed in the notebook's environment.
 
     In a cell of a notebook, without NOTEBOOK, write the lock of the kernel as it
-    is: nothing is run again. `%load_ext reprolock` in the first cell lets it see
-    files, seeds and outputs as well.
+    is: nothing is run again. The same holds where NOTEBOOK is that kernel's own.
+    `%load_ext reprolock` in the first cell lets it see files, seeds and outputs
+    as well.
 
     \b
     reprolock capture train.ipynb --metric 'auc=roc_auc' --python .venv/bin/python
@@ -69,8 +74,16 @@ def command(
 
     # The magic asks for the summary; a NOTEBOOK there is the kernel's own, and is not run.
     living = display or notebook is None or journal is not None
-    if living:
-        _refuse(python, kernel, metrics, inplace=inplace)
+    own = not living and not fresh and _is_own(notebook)
+    if living or own:
+        _refuse(python, kernel, metrics, inplace=inplace, fresh=fresh)
+        if own:
+            click.echo(
+                f"{notebook} is the notebook of this kernel: its session is captured as it is; "
+                "--fresh runs it from top to bottom",
+                err=True,
+            )
+            notebook = None
         result = _of_kernel(notebook, journal, output, offline=offline)
     else:
         assert notebook is not None  # noqa: S101
@@ -94,19 +107,36 @@ def command(
     return ui.finish(result, console.capture)
 
 
+def _is_own(notebook: Path | None) -> bool:
+    from reprolock.living import is_own
+
+    return notebook is not None and is_own(notebook)
+
+
 def _refuse(
-    python: Path | None, kernel: str | None, metrics: tuple[str, ...], *, inplace: bool
+    python: Path | None,
+    kernel: str | None,
+    metrics: tuple[str, ...],
+    *,
+    inplace: bool,
+    fresh: bool,
 ) -> None:
     from reprolock.errors import UsageError
 
-    given = {"--python": python, "--kernel": kernel, "--metric": metrics, "--inplace": inplace}
+    given = {
+        "--python": python,
+        "--kernel": kernel,
+        "--metric": metrics,
+        "--inplace": inplace,
+        "--fresh": fresh,
+    }
     wrong = [name for name, value in given.items() if value]
     if wrong:
         raise UsageError(
-            f"{wrong[0]} is for a notebook that is run: wanted a NOTEBOOK",
+            f"{wrong[0]} is for a notebook that is run, and here a living kernel is captured",
             hint="in a living kernel, `%reprolock metric NAME EXPRESSION` names a metric"
             if "--metric" in wrong
-            else "give the path of an .ipynb file",
+            else "give a NOTEBOOK; with --fresh that of the kernel that asks is run",
         )
 
 

@@ -13,11 +13,12 @@ from reprolock.facts.reading import checked, may, tables, without_none
 from reprolock.finding import Finding, note, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _WHERE = "tool.reprolock.session"
 _SHOWN = 8
 HEADLESS = "headless"
+INTERRUPTED = "KeyboardInterrupt"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Deleted:
 @dataclass(frozen=True)
 class Break:
     """A kernel that ended before the one that was captured. *cells* are those whose last run was
-    there; *checkpoints* the files that it wrote and the next kernel read again.
+    there; *checkpoints* the files that it wrote and the next kernel read again; *versions* says of
+    each package that the captured kernel has in another version which one was there.
     """
 
     cells: tuple[int, ...]
     how: str
     checkpoints: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class Session:
     kernel), ``journal`` (from what a kernel left behind) or ``outside`` (looked at from another
     process). Cells are indexes in the notebook; *unknown* counts cells that ran before the
     recording and of which nothing is known. *outputs_unseen*: cells that may have put something
-    out, and of which no output is known.
+    out, and of which no output is known. *raised*: cells that ended with an error that no tag
+    allows, and after which the session went on; *interrupted* those that were stopped by hand.
+    *captured_within*: the cell that asked for the lock, where it goes on after that.
     """
 
     mode: str = HEADLESS
@@ -55,6 +60,9 @@ class Session:
     not_run: tuple[int, ...] = ()
     before: tuple[int, ...] = ()
     outputs_unseen: tuple[int, ...] = ()
+    raised: tuple[int, ...] = ()
+    interrupted: tuple[int, ...] = ()
+    captured_within: tuple[int, ...] = ()
     unknown: int = 0
     deleted: tuple[Deleted, ...] = ()
     foreign_names: tuple[str, ...] = ()
@@ -72,6 +80,9 @@ _CELLS = {
     "not-run": "not_run",
     "before": "before",
     "outputs-unseen": "outputs_unseen",
+    "raised": "raised",
+    "interrupted": "interrupted",
+    "captured-within": "captured_within",
 }
 
 
@@ -88,7 +99,14 @@ def to_toml(facts: Session) -> dict[str, Any]:
             ]
             or None,
             "breaks": [
-                {"how": one.how, "cells": list(one.cells), "checkpoints": list(one.checkpoints)}
+                without_none(
+                    {
+                        "how": one.how,
+                        "cells": list(one.cells),
+                        "checkpoints": list(one.checkpoints),
+                        "versions": list(one.versions) or None,
+                    }
+                )
                 for one in facts.breaks
             ]
             or None,
@@ -113,6 +131,7 @@ def from_toml(table: dict[str, Any]) -> Session:
                 _numbers(entry, "cells"),
                 checked(entry.get("how"), str, f"{_WHERE}.breaks.how"),
                 _texts(entry, "checkpoints"),
+                _texts(entry, "versions"),
             )
             for entry in tables(table, "breaks", _WHERE)
         ),
@@ -130,9 +149,44 @@ def _numbers(table: dict[str, Any], key: str) -> tuple[int, ...]:
     return tuple(checked(value, int, f"{_WHERE}.{key}") for value in found)
 
 
-def weaknesses(facts: Session) -> tuple[Finding, ...]:
-    """Say where the session left the order of the notebook: a clean run may give something else."""
-    return (*_hidden_state(facts), *_not_seen(facts))
+def weaknesses(facts: Session, errors: Mapping[int, str] | None = None) -> tuple[Finding, ...]:
+    """Say where the session left the order of the notebook: a clean run may give something else.
+
+    *errors*: the names of the errors that cells ended with, by the cell's index.
+    """
+    return (*_stopped(facts, errors or {}), *_hidden_state(facts), *_not_seen(facts))
+
+
+def _stopped(facts: Session, errors: Mapping[int, str]) -> list[Finding]:
+    """Tell of cells that did not run to their end, and after which the session went on."""
+    found = []
+    if facts.raised:
+        names = _listed(sorted({errors[cell] for cell in facts.raised if cell in errors}))
+        found.append(
+            warning(
+                "session.cells-raised",
+                f"{_named(facts.raised)} ended with {names or 'an error'}, and the session went "
+                "on: a clean run of all cells stops there",
+                subject=_named(facts.raised),
+                cell=min(facts.raised),
+                hint="mend it, or tag it raises-exception where the error is meant; then restart "
+                "the kernel, run all cells, and capture again",
+            )
+        )
+    if facts.interrupted:
+        one = len(facts.interrupted) == 1
+        found.append(
+            warning(
+                "session.cells-interrupted",
+                f"{_named(facts.interrupted)} {'was' if one else 'were'} interrupted: what "
+                f"{'it' if one else 'they'} left in memory is of an unfinished run, and a clean "
+                "run goes on to the end",
+                subject=_named(facts.interrupted),
+                cell=min(facts.interrupted),
+                hint=_RESTART,
+            )
+        )
+    return found
 
 
 def _hidden_state(facts: Session) -> list[Finding]:
@@ -221,6 +275,28 @@ def _not_seen(facts: Session) -> list[Finding]:
                 cell=min(one.cells, default=None),
             )
         )
+        if one.versions:
+            found.append(
+                warning(
+                    "session.packages-differ",
+                    f"{_named(one.cells)} ran with other versions than the locked ones: "
+                    f"{_listed(one.versions)}",
+                    subject=_named(one.cells),
+                    cell=min(one.cells, default=None),
+                    hint="run the notebook in one kernel, and capture again",
+                )
+            )
+    if facts.captured_within:
+        found.append(
+            warning(
+                "session.captured-within-cell",
+                f"{_named(facts.captured_within)} goes on after it asked for the lock: what it "
+                "did and put out from there on is not in the lock",
+                subject=_named(facts.captured_within),
+                cell=min(facts.captured_within),
+                hint="put the capture into a cell of its own",
+            )
+        )
     return found
 
 
@@ -268,7 +344,11 @@ def compare(expected: Session, observed: Session) -> tuple[Finding, ...]:
     """Say again what the recorded session left unclean: it may be why a clean run differs."""
     if expected == observed:
         return ()
-    return (*_hidden_state(expected), *(f for f in _not_seen(expected) if f.code != _NOT_RUN))
+    return (
+        *_stopped(expected, {}),
+        *_hidden_state(expected),
+        *(f for f in _not_seen(expected) if f.code != _NOT_RUN),
+    )
 
 
 _NOT_RUN = "session.cells-not-run"  # told cell by cell where the runs are held against each other

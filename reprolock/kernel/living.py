@@ -57,7 +57,8 @@ def _new_journal() -> Path:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not _is_ours(folder):
                 continue
-            with (folder / name).open("xb", buffering=0) as file:
+            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb", buffering=0) as file:
                 file.write(b"\n")  # on a full disk there is room for a name, and for nothing else
         except OSError as exc:
             problem = exc

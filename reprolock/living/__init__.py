@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reprolock import lock, notebooks
+from reprolock import lock, notebooks, standing
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import UsageError
 from reprolock.facts import Record, hardware, packages
@@ -17,7 +17,7 @@ from reprolock.files import cache_dir, exclusive
 from reprolock.living.joining import Joined, join
 from reprolock.living.journals import Journal, earlier_than, in_folder, is_of, of_kernel
 from reprolock.living.outside import journal_of
-from reprolock.living.source import Source, find, saved_cells
+from reprolock.living.source import Source, find, is_notebook_of, saved_cells
 from reprolock.result import Result
 from reprolock.run import commands_in, record_of, troubles
 from reprolock.told import summary, weaknesses
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reprolock.kernel.processes import KernelProcess
     from reprolock.run import Say, Seen
 
-__all__ = ["Options", "capture"]
+__all__ = ["Options", "capture", "is_own"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ def capture(options: Options, say: Say) -> Result:
     """
     begun = time.monotonic()
     found = _kernel(options)
-    source = find(options.notebook, found.journal, found.kernel)
+    source = find(options.notebook, found.journal, found.kernel, options.output)
     target = _target(options, source)
     with exclusive(
         cache_dir() / "locks" / sha256_text(str(target)), f"another capture into {target}"
     ):
+        standing.check(target, source.path, _reference(target, source))
         joined = join(found.journal, found.earlier, source, found.mode)
         record, told = _record(joined.seen, options, found.kernel, say)
         findings = (
@@ -112,6 +113,17 @@ def _kernel(options: Options) -> _Found:
         "wanted a NOTEBOOK, or to be called in a cell of a running one: no kernel started this",
         hint="give the path of an .ipynb file, or put `!reprolock capture` into one of its cells",
     )
+
+
+def is_own(notebook: Path) -> bool:
+    """Say whether *notebook* is that of the kernel that this process was started from."""
+    from reprolock.kernel.processes import ancestors
+
+    for parent in ancestors():
+        own = of_kernel(parent)
+        if own or parent.is_kernel:
+            return is_notebook_of(notebook, _one(own) if own else None, parent)
+    return False
 
 
 def _found(mode: str, own: list[Journal], kernel: KernelProcess | None, *places: Path) -> _Found:
@@ -162,13 +174,17 @@ def _with_reference(
     record: Record, joined: Joined, source: Source, target: Path
 ) -> tuple[Record, dict[Path, bytes]]:
     """Keep the outputs beside the notebook: the front end will save it again, with others."""
-    name = notebooks.reference_name_for(target, source.path)
+    path = _reference(target, source)
     content = notebooks.to_bytes(joined.node)
-    facts = replace(record[Notebook], reference=name, reference_sha256=sha256_bytes(content))
-    beside = {target.parent / name: content}
+    facts = replace(record[Notebook], reference=path.name, reference_sha256=sha256_bytes(content))
+    beside = {path: content}
     if source.to_write:
-        beside[source.path] = notebooks.to_bytes(joined.node)
+        beside[source.path] = content
     return Record({**record.facts, Notebook: facts}), beside
+
+
+def _reference(target: Path, source: Source) -> Path:
+    return target.parent / notebooks.reference_name_for(target, source.path)
 
 
 def _python_of(seen: Seen) -> str:

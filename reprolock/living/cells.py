@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,9 @@ def last_of(ran: Sequence[Execution], index_of: Mapping[int, int]) -> dict[int, 
 
 
 def _by_id(cells: Sequence[Any], ran: Sequence[Execution]) -> dict[int, int]:
-    places = {_id_of(cell): index for index, cell in enumerate(cells)}
+    """An id that two cells have, as in files that were put together by hand, tells neither."""
+    count = Counter(map(_id_of, cells))
+    places = {_id_of(cell): i for i, cell in enumerate(cells) if count[_id_of(cell)] == 1}
     return {one.n: places[one.cell_id] for one in ran if one.cell_id and one.cell_id in places}
 
 
@@ -154,6 +157,7 @@ def _put_in_unsaved(
         return ()
     cell_of = {n: node.cells[index] for n, index in index_of.items()}
     has_ids = any("id" in cell for cell in node.cells)
+    taken = set(map(_id_of, node.cells))
     made: dict[str, Any] = {}
     below: dict[int, list[Any]] = {}
     touched: set[int] = set()
@@ -162,7 +166,8 @@ def _put_in_unsaved(
         late = one.at is not None and one.at > saved_at
         cell = cell_of.get(one.n) or made.get(one.cell_id or "")
         if cell is None and late and one.cell_id:
-            cell = made[one.cell_id] = new_cell(one.source, one.cell_id if has_ids else None)
+            name = sha256_text(one.source)[:16] if one.cell_id in taken else one.cell_id
+            cell = made[one.cell_id] = new_cell(one.source, name if has_ids else None)
             below.setdefault(id(before), []).append(cell)
             touched.add(id(cell))
         if cell is not None:

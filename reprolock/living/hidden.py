@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from reprolock.facts import session as sessions
 from reprolock.finding import Finding, warning
 from reprolock.living import cells as living_cells
 from reprolock.living.parts import WRITES, Part
-from reprolock.living.sources import names_bound
+from reprolock.living.sources import ends_with_capture, names_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,42 @@ def facts_of(
         deleted=tuple(sessions.Deleted(cell.source_sha256, cell.names) for cell in gone),
         foreign_names=_foreign(living, matched, own, {n for cell in gone for n in cell.names}),
         breaks=tuple(_break(part, matched, events) for part in old),
+    )
+
+
+def raised(cells: Sequence[Any], last: Mapping[int, Execution]) -> dict[int, str]:
+    """Return the names of the errors that cells ended with, by the cell's index.
+
+    Of a cell that ran before the recording its stored outputs tell it.
+    """
+    found = {index: one.error or _error_in(cells[index], one) for index, one in last.items()}
+    return {index: name for index, name in found.items() if name}
+
+
+def _error_in(cell: Any, one: Execution) -> str | None:
+    outputs = () if one.seen else cell.get("outputs", ())
+    names = [str(o.get("ename")) for o in outputs if o.get("output_type") == "error"]
+    return names[-1] if names else None
+
+
+def with_unfinished(
+    facts: sessions.Session,
+    cells: Sequence[Any],
+    errors: Mapping[int, str],
+    last: Mapping[int, Execution],
+) -> sessions.Session:
+    """Add the cells that did not run to their end, and the one that goes on after the capture."""
+    own = [index for index in sorted(errors) if not notebooks.only_reprolock(cells[index])]
+    by_hand = tuple(index for index in own if errors[index] == sessions.INTERRUPTED)
+    return replace(
+        facts,
+        interrupted=by_hand,
+        raised=tuple(i for i in own if i not in by_hand and not notebooks.is_tagged(cells[i])),
+        captured_within=tuple(
+            index
+            for index, one in sorted(last.items())
+            if not one.ended and not one.only_reprolock and not ends_with_capture(one.source)
+        ),
     )
 
 
@@ -110,7 +147,7 @@ def _break(part: Part, matched: Matched, events: Sequence[Event]) -> sessions.Br
         if e.get("event") == "file" and e.get("op") == "read" and e.get("n") not in numbers
     }
     names = tuple(sorted({Path(path).name for path in written & read}))
-    return sessions.Break(tuple(cells), part.how, names)
+    return sessions.Break(tuple(cells), part.how, names, part.versions)
 
 
 def told(

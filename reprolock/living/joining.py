@@ -51,6 +51,8 @@ def join(journal: Journal, earlier: Sequence[Journal], source: Source, mode: str
     claiming = {i for i, cell in enumerate(matched.node.cells) if cell.get("outputs")}
     node = _with_outputs(matched.node, last, events)
     facts = hidden.facts_of(mode, journal, matched, ran, own, last, old, events, claiming)
+    raised = hidden.raised(node.cells, last)
+    facts = hidden.with_unfinished(facts, node.cells, raised, last)
     seen = Seen(
         name=source.path.name,
         folder=source.path.parent,
@@ -58,7 +60,7 @@ def join(journal: Journal, earlier: Sequence[Journal], source: Source, mode: str
         events=tuple(_without_superseded(events, last)),
         cell_of=matched.index_of,
         ran=_order(last),
-        raised={index: one.error for index, one in last.items() if one.error},
+        raised=raised,
         problems=journal.problems,
         session=facts,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from reprolock.living import cells as living_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reprolock.living.cells import Execution, Matched
     from reprolock.living.journals import Journal
@@ -24,11 +26,14 @@ _OF_CELLS = (
 
 @dataclass(frozen=True)
 class Part:
-    """What counts of one kernel: its events, its executions, and how it came to its end."""
+    """What counts of one kernel: its events, its executions, how it came to its end, and the
+    *versions* of packages that the captured kernel has otherwise.
+    """
 
     events: tuple[Event, ...]
     ran: tuple[Execution, ...]
     how: str = ""
+    versions: tuple[str, ...] = ()
 
 
 def earlier_parts(earlier: Sequence[Journal], journal: Journal, source: Source) -> list[Part]:
@@ -38,6 +43,7 @@ def earlier_parts(earlier: Sequence[Journal], journal: Journal, source: Source) 
     """
     own = living_cells.executions(journal.events, 0)
     done = _indexes(source, own)
+    now = _versions(journal)
     parts: list[Part] = []
     for old in reversed(earlier):
         ran = living_cells.executions(old.events, 0)
@@ -54,7 +60,7 @@ def earlier_parts(earlier: Sequence[Journal], journal: Journal, source: Source) 
             if index not in done and one.ran_as(source.node.cells[index]) and not one.only_reprolock
         ]
         if kept:
-            parts.append(_part(old, kept))
+            parts.append(replace(_part(old, kept), versions=_others(_versions(old), now)))
             done |= {matched.index_of[one.n] for one in kept}
     return _renumbered(list(reversed(parts)))
 
@@ -88,6 +94,40 @@ def _part(journal: Journal, kept: list[Execution]) -> Part:
     return Part(events, tuple(kept), _end_of(journal))
 
 
+def _versions(journal: Journal) -> dict[str, str]:
+    """Return the version of Python and of each distribution at the end of a kernel's recording."""
+    found: dict[str, str] = {}
+    for event in journal.events:
+        kind = event.get("event")
+        if kind == "packages":
+            listed = reversed(event["distributions"])  # of two the first is the one imported
+            found = {_name(one): str(one["version"]) for one in listed if _named(one)}
+        elif kind == "installed":
+            for one in event.get("distributions") or ():
+                found.pop(_name(one), None)
+                if one.get("after") is not None:
+                    found[_name(one)] = str(one["after"])
+    python = journal.last("interpreter").get("version")
+    return {**({"python": str(python)} if python else {}), **found}
+
+
+def _named(distribution: Mapping[str, Any]) -> bool:
+    return bool(distribution.get("name") and distribution.get("version"))
+
+
+def _name(distribution: Mapping[str, Any]) -> str:
+    return canonicalize_name(str(distribution["name"]))
+
+
+def _others(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which were there *then* and are not the same *now*."""
+    return tuple(
+        f"{name} {version} (locked: {now.get(name, 'none')})"
+        for name, version in sorted(then.items())
+        if now and now.get(name) != version
+    )
+
+
 def _end_of(journal: Journal) -> str:
     if journal.last("end"):
         return "was left with %unload_ext"
@@ -104,6 +144,6 @@ def _renumbered(parts: list[Part]) -> list[Part]:
     for kernel, part in enumerate(parts):
         ran = tuple(replace(one, n=one.n + offset, kernel=kernel) for one in part.ran)
         events = tuple({**e, "n": e["n"] + offset} if "n" in e else e for e in part.events)
-        done.append(Part(events, ran, part.how))
+        done.append(replace(part, events=events, ran=ran))
         offset = max((one.n for one in ran), default=offset - 1) + 1
     return done

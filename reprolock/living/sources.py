@@ -104,6 +104,22 @@ def _binds_anything(call: ast.Call) -> bool:
     return is_magic and isinstance(first, ast.Constant) and first.value in ("run", "pylab", "load")
 
 
+def ends_with_capture(source: str) -> bool:
+    """Say whether the last statement of a cell is the call for a lock, and shows no value."""
+    tree = parsed(source)
+    last = tree.body[-1] if tree is not None and tree.body else None
+    if not isinstance(last, (ast.Expr, ast.Assign)) or not isinstance(last.value, ast.Call):
+        return False
+    name = dotted(last.value.func).rpartition(".")[2]
+    if name == "capture":
+        return isinstance(last, ast.Assign) or source.rstrip().endswith(";")
+    return name in _LINES and "reprolock" in ast.dump(last) and "capture" in ast.dump(last)
+
+
+# What IPython makes of a magic and of a command line.
+_LINES = ("run_line_magic", "run_cell_magic", "system", "getoutput")
+
+
 def dotted(node: ast.AST) -> str:
     """Return ``a.b.c`` for such an expression, else the part that is one."""
     if isinstance(node, ast.Attribute):

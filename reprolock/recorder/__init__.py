@@ -76,8 +76,17 @@ def metric(name: str, value: Any) -> None:
 
 def capture(arguments: List[str]) -> Optional[Dict[str, Any]]:
     """Write the lock of a living kernel and return the result; None elsewhere."""
+    __tracebackhide__ = True
     running = session.current()
-    return None if running is None else running.journal.guard("capture", running.capture, arguments)
+    if running is None:
+        return None
+    try:
+        return running.capture(arguments)
+    except Exception as exc:
+        running.journal.trouble("capture", exc)
+        return None
+    except KeyboardInterrupt as exc:  # At once: what follows the call must not run.
+        raise exc.with_traceback(None) from None
 
 
 def evaluate(name: str, expression: str) -> None:

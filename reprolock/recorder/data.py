@@ -168,6 +168,7 @@ class Watch:
     # -- what Python code in this process does ------------------------------------------------
 
     def _hook(self, event: str, args: Tuple[Any, ...]) -> None:
+        __tracebackhide__ = True
         handler = self._handlers.get(event)
         if handler is None or not self._active or getattr(self._busy, "now", False):
             return
@@ -179,11 +180,10 @@ class Watch:
 
     def _quietly(self, action: Callable[..., None], *args: Any) -> None:
         """Run *action*; the files that it touches itself are not the notebook's."""
+        __tracebackhide__ = True
         self._busy.now = True
         try:
-            action(*args)
-        except Exception as exc:
-            self._journal.trouble("data", exc)
+            self._journal.guard("data", action, *args)
         finally:
             self._busy.now = False
 

@@ -9,6 +9,8 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, Optional
 
+from . import interrupts
+
 _MOST_TROUBLES = 50
 _MOST_WAITING = 64 << 20  # bytes that wait in memory where the disk is full
 _LOOK = 5.0  # seconds between two looks at whether the second journal is still there
@@ -151,12 +153,19 @@ class Journal:
             pass
 
     def guard(self, where: str, action: Callable[..., Any], *args: Any) -> Any:
-        """Return ``action(*args)``, or None where it failed; the failure is told."""
+        """Return ``action(*args)``, or None where it failed; the failure is told.
+
+        An interrupt is passed on to the notebook's own code.
+        """
+        __tracebackhide__ = True
         try:
             return action(*args)
+        except KeyboardInterrupt:
+            if not interrupts.passed_on():
+                raise
         except Exception as exc:
             self.trouble(where, exc)
-            return None
+        return None
 
     def close(self) -> None:
         files, self._file, self._second = (self._file, self._second), None, None

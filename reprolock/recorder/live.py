@@ -170,7 +170,7 @@ class Live:
             ),
             "  seeds     {}".format(", ".join(sorted(counts["seed"])) or "none set"),
             "  unseeded  {}".format(", ".join(sorted(counts["unseeded"])) or "no draw seen"),
-            "  metrics   {}".format(", ".join(sorted(counts["metric"])) or "none named"),
+            "  metrics   {}".format(", ".join(_metrics(counts["metric"])) or "none named"),
             "  journal   {}".format(self._session.journal.path),
         ]
         if self._session.journal.unwritten:
@@ -179,8 +179,9 @@ class Live:
 
     def _counted(self) -> Tuple[Dict[str, Any], List[str]]:
         counts: Dict[str, Any] = {
-            key: set() for key in ("cell", "history", "file", "seed", "unseeded", "metric")
+            key: set() for key in ("cell", "history", "file", "seed", "unseeded")
         }
+        counts["metric"] = {}
         troubles = []
         with io.open(self._session.journal.path, encoding="ascii", errors="replace") as file:
             for line in file:
@@ -197,7 +198,8 @@ class Live:
                 elif kind in ("seed", "unseeded", "draw"):
                     counts["seed" if kind == "seed" else "unseeded"].add(str(event.get("stream")))
                 elif kind == "metric":
-                    counts["metric"].add(str(event.get("name")))
+                    name = str(event.get("name"))
+                    counts["metric"][name] = counts["metric"].get(name, 0) + 1
                 elif kind == "trouble":
                     troubles.append("{}: {}".format(event.get("where"), event.get("message")))
         return counts, troubles
@@ -208,12 +210,20 @@ class Live:
         data = self._session.data
         data.not_ours(path)
         try:
-            data.unseen(os.makedirs, os.path.dirname(path), 0o777, True)
+            data.unseen(os.makedirs, os.path.dirname(path), 0o700, True)
             data.unseen(self._session.journal.also_to, path)
             self._session.journal.write("second", path=path)
         except OSError as exc:
             return "reprolock: no journal can be kept there: {}".format(exc)
         return "reprolock: a second journal is kept in {}".format(path)
+
+
+def _metrics(counts: Dict[str, int]) -> List[str]:
+    """Of a metric that was named more than once, the last value is the one that is locked."""
+    return [
+        name if count == 1 else "{} (the last of {} values)".format(name, count)
+        for name, count in sorted(counts.items())
+    ]
 
 
 def _name(session: Any) -> str:

@@ -39,7 +39,13 @@ class Magic:
 
     def register(self) -> None:
         def reprolock(line: str) -> None:
-            self._session.journal.guard("magic", self.run, line)
+            __tracebackhide__ = True
+            try:
+                self.run(line)
+            except Exception as exc:
+                self._session.journal.trouble("magic", exc)
+            except KeyboardInterrupt as exc:  # At once: what follows the line must not run.
+                raise exc.with_traceback(None) from None
 
         reprolock.__doc__ = __doc__
         setattr(reprolock, _NO_EXPANSION, True)

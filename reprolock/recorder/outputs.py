@@ -39,6 +39,7 @@ class Watch:
         def send(
             stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **more: Any
         ) -> Any:
+            __tracebackhide__ = True
             sent = original(stream, msg_or_type, content, *args, **more)
             told(msg_or_type, content, args, more)
             return sent

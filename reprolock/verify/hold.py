@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from reprolock.run import Run
     from reprolock.verify.state import State
 from reprolock.verify.prepare import places_of, platform_of
-from reprolock.verify.rerun import differences
+from reprolock.verify.rerun import differences, unfinished, without_later_outputs
 from reprolock.verify.substituted import without_front_end
 
 # Where the CPU is of another class, last digits may move; this is far below what any metric means.
@@ -49,7 +49,8 @@ _MUST_EQUAL = (
 def hold_against(
     state: State, locked: Lock, reference: NotebookFile, done: Run, ground: Ground
 ) -> tuple[Evidence, Any]:
-    options = _compare_options(state, locked, done, ground)
+    stopped = unfinished(locked, reference.node.cells)
+    options = _compare_options(state, locked, done, ground, stopped.interrupted)
     new = _only_new(state.findings, differences(locked, done))
     places = places_of(state.options, locked)
     state.findings += [_looked_into(f, places, done, options) for f in new]
@@ -59,6 +60,7 @@ def hold_against(
     old, again = reference.node, done.execution.node
     for node in (old, again):
         without_front_end(node.cells, platform_of(locked))
+    without_later_outputs(locked, old.cells, again.cells)
     states = (_widgets(old), _widgets(again))
     if locked.record[session.Session].is_live and not states[0]:
         states = ({}, {})  # a living kernel's front end keeps their state, and nobody wrote it down
@@ -75,6 +77,8 @@ def hold_against(
         excused=(
             *(c.index for c in outputs.excused if c.index not in _left_out(locked)),
             *locked.record[session.Session].not_run,
+            *stopped.raised,
+            *stopped.interrupted,
         ),
         unseeded_from=unseeded,
         must_equal=sum(
@@ -222,7 +226,7 @@ def _default(state: State, locked: Lock, done: Run) -> Tolerance:
 
 
 def _compare_options(
-    state: State, locked: Lock, done: Run, ground: Ground
+    state: State, locked: Lock, done: Run, ground: Ground, interrupted: frozenset[int]
 ) -> compare.CompareOptions:
     here = str(locked.path.parent)
     mapped = [(prefix, f"<{prefix}>") for prefix in ground.maps if ground.weaker]
@@ -236,6 +240,7 @@ def _compare_options(
                 locked.record[session.Session].outputs_unseen,
                 "its outputs were not seen in the recorded session",
             ),
+            **dict.fromkeys(interrupted, "it was interrupted in the recorded session"),
             **{excuse.cell: excuse.reason for excuse in locked.policy.excused},
         },
         disabled=frozenset(locked.policy.disabled),

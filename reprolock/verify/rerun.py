@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from reprolock import execute, notebooks
 from reprolock.facts import (
@@ -12,6 +14,7 @@ from reprolock.facts import (
     metrics,
     notebook,
     packages,
+    session,
 )
 from reprolock.facts import interpreter as interpreters
 from reprolock.finding import Finding, error
@@ -19,6 +22,7 @@ from reprolock.result import Verdict
 from reprolock.run import Plan, Run, Wanted, run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from reprolock.elsewhere import Ground
@@ -117,14 +121,81 @@ def _kernel_environment(locked: Lock, python: Path) -> dict[str, str]:
 
 
 def _may_raise(locked: Lock, source: NotebookFile, *, all_cells: bool) -> frozenset[int]:
-    """Cells may raise where they did so in the recorded run, or say themselves that they may."""
+    """Cells may raise where they did so in the recorded run, or say themselves that they may.
+
+    Where a living session went on after an error, the re-run goes on too; see `unfinished`.
+    """
     recorded = {c.index for c in locked.record[notebook.Notebook].cells if c.raised is not None}
     own = {
         index
         for index, cell in enumerate(source.node.cells)
-        if all_cells or notebooks.RAISES in cell.get("metadata", {}).get("tags", ())
+        if all_cells or notebooks.is_tagged(cell)
     }
     return frozenset(recorded | own)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Cells that did not run to their end in a living session: a clean run of all cells would stop
+    at those that *raised*, and go on where those that were *interrupted* did not.
+    """
+
+    raised: frozenset[int] = frozenset()
+    interrupted: frozenset[int] = frozenset()
+
+
+def unfinished(locked: Lock, cells: Sequence[Mapping[str, Any]]) -> Unfinished:
+    """Return those that the lock names; of an older one those that *cells*, the reference, tell."""
+    facts = locked.record[session.Session]
+    if not facts.is_live:
+        return Unfinished()
+    ended = {c.index: c.raised for c in locked.record[notebook.Notebook].cells if not c.ours}
+    stopped = {i for i, error in ended.items() if error == session.INTERRUPTED}
+    allowed = {i for i, cell in enumerate(cells) if notebooks.is_tagged(cell)}
+    raised = {i for i, error in ended.items() if error is not None} - stopped - allowed
+    return Unfinished(
+        frozenset({*raised, *facts.raised}), frozenset({*stopped, *facts.interrupted})
+    )
+
+
+def without_later_outputs(
+    locked: Lock, old: Sequence[Mapping[str, Any]], new: Sequence[dict[str, Any]]
+) -> None:
+    """Take out of the *new* run of the cell that asked for the lock what came after that.
+
+    The lock holds what there was until then, so there is nothing to hold the rest against.
+    """
+    for index in locked.record[session.Session].captured_within:
+        if index < len(old) and index < len(new) and old[index]["source"] == new[index]["source"]:
+            outputs = new[index].get("outputs", ())
+            new[index]["outputs"] = _first_of(outputs, old[index].get("outputs", ()))
+
+
+def _first_of(outputs: Sequence[Any], known: Sequence[Any]) -> list[Any]:
+    """Return as many of *outputs* as are *known*: of streams as many lines, of others as many."""
+    lines: Counter[str] = Counter()
+    shown = 0
+    for output in known:
+        if output.get("output_type") == "stream":
+            lines[str(output.get("name"))] += len(_lines(output))
+        else:
+            shown += 1
+    kept: list[Any] = []
+    for output in outputs:
+        if output.get("output_type") != "stream":
+            kept += [output] if shown > 0 else []
+            shown -= 1
+            continue
+        name = str(output.get("name"))
+        first = _lines(output)[: lines[name]]
+        lines[name] -= len(first)
+        if first:
+            kept.append({**output, "text": "".join(first)})
+    return kept
+
+
+def _lines(output: Mapping[str, Any]) -> list[str]:
+    return str(output.get("text") or "").splitlines(keepends=True)
 
 
 def _wanted(locked: Lock) -> tuple[Wanted, ...]:
