@@ -117,3 +117,24 @@ def test_compare():
     [found] = compare(FACTS, replace(FACTS, environ={**FACTS.environ, "PYTHONHASHSEED": "1"}))
     assert found.message == "variable PYTHONHASHSEED is 1, and was 0 in the recorded run"
     assert (found.code, found.subject) == ("interpreter.environment-changed", "PYTHONHASHSEED")
+
+
+def test_the_files_of_the_interpreter_are_told_apart_by_their_digests(tmp_path):
+    binary, library = tmp_path / "python", tmp_path / "libpython3.11.so.1.0"
+    binary.write_bytes(b"binary")
+    library.write_bytes(b"library")
+    event = {**EVENT, "executable": str(binary), "libpython": str(library)}
+    old = parse(event)
+    assert (len(old.binary), len(old.libpython)) == (64, 64)
+    assert from_toml(to_toml(old)) == old
+    assert compare(old, parse(event)) == ()
+    library.write_bytes(b"another")
+    (finding,) = compare(old, parse(event))
+    assert (finding.code, finding.severity.value) == ("interpreter.binary-changed", "note")
+    assert compare(old, parse({**event, "libpython": None})) == ()
+    assert compare(parse(EVENT), old) == ()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/", "", "\0", 7, None])
+def test_what_is_no_file_has_no_digest(path):
+    assert parse({**EVENT, "executable": path, "libpython": path}).binary == ""

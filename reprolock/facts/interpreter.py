@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
+from reprolock.digest import sha256_file
 from reprolock.errors import LockError
 from reprolock.finding import Finding, error, note, warning
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 # A path of two parts or more, where a value begins or after a separator. "module://name" is none.
 _PATH = re.compile(r"(^|[=:,;\s\"'])(?:~|[A-Za-z]:)?(?:[/\\][\w.~+@-]+){2,}[/\\]?")
-_STRINGS = ("compiler", "abiflags", "soabi", "ext_suffix", "platform")
+_STRINGS = ("compiler", "abiflags", "soabi", "ext_suffix", "platform", "binary", "libpython")
+_READ = tuple(name for name in _STRINGS if name not in ("binary", "libpython"))
 _BOOLEANS = ("free_threaded", "debug")
 
 #: Environment variables that decide numbers or text: recorded, and set again for a re-run.
@@ -48,6 +51,8 @@ class Interpreter:
 
     *version* is ``X.Y.Z`` with what follows (``rc1``); *platform* as ``sysconfig.get_platform``;
     *soabi* as ``sysconfig.get_config_var("SOABI")``; *environ* the listed variables that were set.
+    *binary* and *libpython* are the SHA-256 of the executable and of the shared library that holds
+    the interpreter where the executable does not; empty where they are not known.
     """
 
     implementation: str
@@ -58,6 +63,8 @@ class Interpreter:
     soabi: str = ""
     ext_suffix: str = ""
     platform: str = ""
+    binary: str = ""
+    libpython: str = ""
     free_threaded: bool = False
     debug: bool = False
     flags: Mapping[str, int | bool] = field(default_factory=dict)
@@ -120,7 +127,8 @@ class Interpreter:
 def parse(event: Mapping[str, Any]) -> Interpreter:
     """Make the facts from the journal's ``interpreter`` event.
 
-    ``executable`` and the prefixes are left behind, and paths within variables are cut out.
+    ``executable`` and the prefixes are left behind, and paths within variables are cut out. Hashes
+    the executable, and ``libpython``.
     """
     environ = event.get("environ") or {}
     flags = event.get("flags") or {}
@@ -132,8 +140,18 @@ def parse(event: Mapping[str, Any]) -> Interpreter:
         debug=bool(event.get("debug")),
         flags={k: v for k, v in sorted(flags.items()) if isinstance(v, (int, bool))},
         environ={k: without_paths(str(v)) for k, v in sorted(environ.items()) if v is not None},
-        **{key: str(event.get(key) or "") for key in _STRINGS},
+        binary=_digest(event.get("executable")),
+        libpython=_digest(event.get("libpython")),
+        **{key: str(event.get(key) or "") for key in _READ},
     )
+
+
+def _digest(path: Any) -> str:
+    try:
+        found = isinstance(path, str) and Path(path).is_file()
+        return sha256_file(Path(path)) if found else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def without_paths(value: str) -> str:
@@ -275,7 +293,22 @@ def _build(expected: Interpreter, observed: Interpreter) -> list[Finding]:
                 observed=theirs,
             )
         )
+    elif expected.version == observed.version and _is_other(expected, observed):
+        found.append(
+            note(
+                "interpreter.binary-changed",
+                "the same version and build of Python, of which the file is another",
+                subject="python",
+                expected=f"sha256:{expected.libpython or expected.binary}",
+                observed=f"sha256:{observed.libpython or observed.binary}",
+            )
+        )
     return found
+
+
+def _is_other(expected: Interpreter, observed: Interpreter) -> bool:
+    pairs = [(getattr(one, key) for one in (expected, observed)) for key in ("binary", "libpython")]
+    return any(before and after and before != after for before, after in pairs)
 
 
 def _settings(

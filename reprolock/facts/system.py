@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reprolock.digest import sha256_file
+from reprolock.facts.owners import Owner, owners
 from reprolock.facts.reading import checked, may, need, tables, without_none
 from reprolock.finding import Finding, note, warning
 
@@ -39,10 +40,14 @@ _NO_PLATFORM = {"container", "wsl"}
 
 @dataclass(frozen=True)
 class Library:
-    """A shared library that was mapped into the kernel and lies outside the environment."""
+    """A shared library that was mapped into the kernel and lies outside the environment.
+
+    *owner*: apt's or conda's package that it is of, None where nobody says.
+    """
 
     name: str
     sha256: str
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True)
@@ -79,16 +84,19 @@ def _text(value: Any) -> str | None:
     return str(value) if value else None
 
 
-def _libraries(paths: Any) -> tuple[Library, ...]:
-    found = set()
-    for name in paths:
-        path = Path(str(name))
-        try:
-            data = path.read_bytes()
-        except OSError:
-            continue
-        found.add((path.name, hashlib.sha256(data).hexdigest()))
-    return tuple(Library(*pair) for pair in sorted(found))
+def _libraries(names: Any) -> tuple[Library, ...]:
+    digests = {path: _digest(path) for path in {Path(str(name)) for name in names}}
+    found = {path: sha256 for path, sha256 in digests.items() if sha256 is not None}
+    of = owners(found)
+    libraries = {Library(path.name, sha256, of.get(path)) for path, sha256 in found.items()}
+    return tuple(sorted(libraries, key=lambda one: (one.name, one.sha256, str(one.owner))))
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return sha256_file(path) if path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def to_toml(facts: System) -> dict[str, Any]:
@@ -102,7 +110,16 @@ def to_toml(facts: System) -> dict[str, Any]:
             "platform-version": facts.platform_version,
             "locale": facts.locale,
             "timezone": facts.timezone,
-            "libraries": [dict(vars(library)) for library in facts.libraries],
+            "libraries": [
+                without_none(
+                    {
+                        "name": library.name,
+                        "sha256": library.sha256,
+                        "owner": library.owner and dict(vars(library.owner)),
+                    }
+                )
+                for library in facts.libraries
+            ],
         }
     )
 
@@ -120,11 +137,19 @@ def from_toml(table: dict[str, Any]) -> System:
             Library(
                 checked(entry.get("name"), str, f"{_WHERE}.libraries.name"),
                 checked(entry.get("sha256"), str, f"{_WHERE}.libraries.sha256"),
+                _owner(may(entry, "owner", dict, f"{_WHERE}.libraries")),
             )
             for entry in tables(table, "libraries", _WHERE)
         ),
         platform_version=may(table, "platform-version", str, _WHERE),
     )
+
+
+def _owner(table: dict[str, Any] | None) -> Owner | None:
+    if table is None:
+        return None
+    where = f"{_WHERE}.libraries.owner"
+    return Owner(*(need(table, key, str, where) for key in ("kind", "name", "version")))
 
 
 def compare(expected: System, observed: System) -> tuple[Finding, ...]:
@@ -173,25 +198,28 @@ def _library_changes(expected: System, observed: System) -> list[Finding]:
     old, new = _builds(expected), _builds(observed)
     findings = []
     for name in sorted(old.keys() & new.keys()):
-        if not old[name] & new[name]:
-            numeric = name.startswith(_NUMERIC)
-            say = warning if numeric else note
-            findings.append(
-                say(
-                    "system.library-changed",
-                    f"{name} is another build than in the recorded run"
-                    + ("; it takes part in computing" if numeric else ""),
-                    subject=name,
-                    expected=f"sha256:{min(old[name])}",
-                    observed=f"sha256:{min(new[name])}",
-                )
+        if old[name].keys() & new[name].keys():
+            continue
+        numeric = name.startswith(_NUMERIC)
+        say = warning if numeric else note
+        (before, was), (after, now) = min(old[name].items()), min(new[name].items())
+        of = f" (of {was} there, of {now} here)" if was and now and was != now else ""
+        findings.append(
+            say(
+                "system.library-changed",
+                f"{name} is another build than in the recorded run{of}"
+                + ("; it takes part in computing" if numeric else ""),
+                subject=name,
+                expected=f"sha256:{before}",
+                observed=f"sha256:{after}",
             )
+        )
     return findings
 
 
-def _builds(facts: System) -> dict[str, set[str]]:
-    """Return the digests of the libraries by name: two of one name may be loaded."""
-    builds: dict[str, set[str]] = {}
+def _builds(facts: System) -> dict[str, dict[str, Owner | None]]:
+    """Return digests and owners of the libraries by name: two of one name may be loaded."""
+    builds: dict[str, dict[str, Owner | None]] = {}
     for library in facts.libraries:
-        builds.setdefault(library.name, set()).add(library.sha256)
+        builds.setdefault(library.name, {})[library.sha256] = library.owner
     return builds

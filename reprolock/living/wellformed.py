@@ -168,6 +168,7 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "flags": _table,
         "build": _texts,
         "executable": _text,
+        "libpython": _path,
     },
     "system": {"os": _table, "platform_signs": _table, "libc": _texts, "libraries": _texts},
     "hardware": {

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reprolock.digest import sha256_file
 from reprolock.errors import InterpreterMissingError
 from reprolock.finding import Finding, warning
 from reprolock.process import run
 from reprolock.rebuild.uv import uv_binary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from reprolock.facts.interpreter import Interpreter
 
@@ -36,6 +37,9 @@ print(json.dumps({
 }))
 """
 _PROBE_SECONDS = 20
+#: Where interpreters come from, in the order in which they are looked for: the one that runs
+#: reprolock, uv's own, pyenv's, those on the path and in the system's folders, conda's.
+KINDS = ("own", "uv", "pyenv", "system", "conda")
 _VERSION_IN_NAME = re.compile(r"(?:python|pypy)?-?(\d+\.\d+)(?:\.\d+)?[a-z]*\Z")
 
 
@@ -57,26 +61,46 @@ class Choice:
     findings: tuple[Finding, ...] = ()
 
 
-def choose(wanted: Interpreter) -> Choice:
+def choose(wanted: Interpreter, order: Sequence[str] = KINDS) -> Choice:
     """Return the interpreter for *wanted*: the exact version, else another patch release of it.
 
-    The implementation, minor version, ABI and platform must be those of the lock. Raises
-    InterpreterMissingError.
+    It is looked for among the kinds of *order*, one after the other. Of those with the exact
+    version, the one whose binary is that of the lock comes before all. The implementation, minor
+    version, ABI and platform must be those of the lock. Raises InterpreterMissingError.
     """
     near: list[Found] = []
+    exact: list[Found] = []
     others: set[str] = set()
-    for found in _all(wanted):
+    for path, real in _all(wanted, order):
+        if exact and not _is_binary(real, wanted):
+            continue
+        found = probe(path)
+        if found is None or found.facts["venv"]:
+            continue
         others.add(found.version)
         if not _fits(found, wanted):
             continue
-        if found.version == wanted.version:
+        if found.version != wanted.version:
+            near.append(found)
+        elif not wanted.binary or _is_binary(real, wanted):
             return Choice(found)
-        near.append(found)
+        else:
+            exact.append(found)
+    if exact:
+        return Choice(exact[0])
     if not near:
         raise _missing(wanted, others)
     return _substitute(
         min(near, key=lambda found: _distance(found.version, wanted.version)), wanted
     )
+
+
+def _is_binary(path: Path, wanted: Interpreter) -> bool:
+    """Whether the file is the recorded one. That of a shared build says little; see libpython."""
+    try:
+        return sha256_file(path) == wanted.binary
+    except OSError:
+        return False
 
 
 def _substitute(found: Found, wanted: Interpreter) -> Choice:
@@ -144,35 +168,53 @@ def _numbers(version: str) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _all(wanted: Interpreter) -> Iterator[Found]:
-    """Probe the candidates one after the other, each real file once."""
+def _all(wanted: Interpreter, order: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield the candidates with the file behind each, each file once."""
     seen: set[Path] = set()
-    for path in _candidates(wanted):
-        real = _real(path)
-        if real is None or real in seen:
-            continue
-        seen.add(real)
-        if (found := probe(path)) is not None and not found.facts["venv"]:
-            yield found
+    for kind in order:
+        for path in _CANDIDATES[kind](wanted):
+            real = _real(path)
+            if real is not None and real not in seen:
+                seen.add(real)
+                yield path, real
 
 
-def _candidates(wanted: Interpreter) -> Iterator[Path]:
+def _own(_wanted: Interpreter) -> Iterator[Path]:
     yield Path(getattr(sys, "_base_executable", None) or sys.executable)
-    if (managed := _from_uv(wanted)) is not None:
-        yield managed
+
+
+def _pyenv(wanted: Interpreter) -> Iterator[Path]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from _in(_matching(root / "versions", wanted), wanted)
+
+
+def _system(wanted: Interpreter) -> Iterator[Path]:
+    on_path = [Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part]
+    places = (*on_path, Path("/usr/bin"), Path("/usr/local/bin"), *_matching(Path("/opt"), wanted))
+    yield from _in(places, wanted)
+
+
+def _conda(wanted: Interpreter) -> Iterator[Path]:
+    """Look into the environments that conda lists in its file, and into its usual folders."""
+    home = Path.home()
+    listed = home / ".conda" / "environments.txt"
+    try:
+        known = [Path(line) for line in listed.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError):
+        known = []
+    named = [Path(os.environ[n]) for n in ("CONDA_PREFIX", "CONDA_ROOT") if os.environ.get(n)]
+    roots = [home / name for name in ("miniconda3", "miniforge3", "anaconda3", "micromamba")]
+    for root in (*named, *known, *roots, Path("/opt/conda")):
+        yield from _in((root / "bin", *_matching(root / "envs", wanted)), wanted)
+
+
+def _in(folders: Iterable[Path], wanted: Interpreter) -> Iterator[Path]:
     names: tuple[str, ...] = (f"python{wanted.minor}", "python3", "python")
     if wanted.free_threaded:
         names = (f"python{wanted.minor}t", *names)
     if wanted.implementation == "pypy":
         names = (f"pypy{wanted.minor}", "pypy3", *names)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for folder in (
-        *_matching(pyenv / "versions", wanted),
-        *(Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part),
-        Path("/usr/bin"),
-        Path("/usr/local/bin"),
-        *_matching(Path("/opt"), wanted),
-    ):
+    for folder in folders:
         yield from (folder / name for name in names)
 
 
@@ -194,17 +236,20 @@ def _matching(folder: Path, wanted: Interpreter) -> list[Path]:
     return [folder / name / "bin" for name in kept]
 
 
-def _from_uv(wanted: Interpreter) -> Path | None:
+def _uv(wanted: Interpreter) -> Iterator[Path]:
     uv = uv_binary()
     if uv is None:
-        return None
+        return
     kind = "" if wanted.implementation == "cpython" else wanted.implementation
-    request = f"{kind}{wanted.version}{'t' if wanted.free_threaded else ''}"
     env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     env["UV_PYTHON_DOWNLOADS"] = "never"
-    command: list[str | Path] = [uv, "python", "find", "--no-project", "--system", request]
-    done = run(command, env=env, cwd=Path("/"), timeout=_PROBE_SECONDS)
-    return Path(done.out.strip()) if done.ok and done.out.strip() else None
+    managed = ("--no-project", "--python-preference", "only-managed")
+    for version in (wanted.version, wanted.minor):
+        request = f"{kind}{version}{'t' if wanted.free_threaded else ''}"
+        command: list[str | Path] = [uv, "python", "find", *managed, request]
+        done = run(command, env=env, cwd=Path("/"), timeout=_PROBE_SECONDS)
+        if done.ok and done.out.strip():
+            yield Path(done.out.strip())
 
 
 def _real(path: Path) -> Path | None:
@@ -225,3 +270,12 @@ def probe(path: Path) -> Found | None:
         return Found(path, str(facts["version"]), facts)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+_CANDIDATES: dict[str, Callable[[Interpreter], Iterator[Path]]] = {
+    "own": _own,
+    "uv": _uv,
+    "pyenv": _pyenv,
+    "system": _system,
+    "conda": _conda,
+}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import sys
 import sysconfig
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 # Only these are ever read: other variables may hold secrets.
 ENVIRON = (
@@ -47,11 +48,25 @@ def collect() -> Dict[str, Any]:
         "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         "debug": hasattr(sys, "gettotalrefcount"),
         "executable": sys.executable,
+        "libpython": _libpython(),
         "prefix": sys.prefix,
         "base_prefix": sys.base_prefix,
         "flags": _flags(),
         "environ": {name: os.environ[name] for name in ENVIRON if name in os.environ},
     }
+
+
+def _libpython() -> Optional[str]:
+    """Return the shared library that holds the interpreter, where it is not in the executable."""
+    try:
+        with io.open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                path = line.rstrip("\n").partition("/")[2]
+                if os.path.basename(path).startswith("libpython"):
+                    return "/" + path
+    except OSError:
+        pass
+    return None
 
 
 def _flags() -> Dict[str, Any]:
