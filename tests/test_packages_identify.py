@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
+import tarfile
 import time
+import zipfile
 
 import pytest
 
-from reprolock.facts.packages import collect, to_pylock, to_toml
-from reprolock.facts.packages.index import Client, LinksFolder, LocalIndex, SimpleIndex
+from reprolock.facts.packages import collect, from_lock, to_pylock, to_toml
+from reprolock.facts.packages.archive import build_requires
+from reprolock.facts.packages.index import (
+    Client,
+    IndexFile,
+    LinksFolder,
+    LocalIndex,
+    SimpleIndex,
+)
 from tests.packages_support import (
     Index,
     listed,
@@ -126,7 +136,11 @@ def test_edited_record_other_release_and_sdist_only(index, tmp_path):
     assert [(p.name, p.evidence, p.source.filename) for p in packages.packages] == [
         ("gamma", "sdist-only", "gamma-1.0.tar.gz")
     ]
-    assert codes(findings) == ["packages.altered", "packages.unresolved"]
+    assert codes(findings) == [
+        "packages.altered",
+        "packages.built-at-capture",
+        "packages.unresolved",
+    ]
     alpha = next(f for f in findings if f.subject == "alpha")
     assert alpha.message == (
         "alpha 1.0 is not as it was published in alpha-1.0-py3-none-any.whl: alpha/extra.py"
@@ -424,3 +438,106 @@ def test_known_indexes_are_told_by_the_label():
         ["pip install -i https://a.example/simple x -f https://b.example/l.html", "pip -i"], client
     )
     assert [s.label for s in named] == ["https://a.example/simple", "https://b.example/l.html"]
+
+
+def commented(made):
+    """Return the wheel with other bytes and the same files."""
+    buffer = io.BytesIO(made[1])
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = b"again"
+    return made[0], buffer.getvalue()
+
+
+def test_prove_holds_every_wheel_of_the_release(index, tmp_path):
+    index.add(
+        make_wheel("alpha", "1.0"),
+        make_wheel("alpha", "1.0", tag="py2.py3-none-any"),
+        make_wheel("beta", "1.0"),
+        commented(make_wheel("beta", "1.0", tag="py2.py3-none-any", wheel_tag="py3-none-any")),
+    )
+    python = make_env(tmp_path / "env", "alpha", "beta", index=index.simple)
+    source = SimpleIndex(index.simple, Client())
+    index.asked.clear()
+    plain, _ = capture(python, tmp_path, source)
+    assert {p.name: p.evidence for p in plain.packages} == {"alpha": "record", "beta": "record"}
+    assert len([path for path in index.asked if "/files/alpha" in path]) == 1
+    proved, _ = capture(python, tmp_path, source, prove=True)
+    assert {p.name: p.evidence for p in proved.packages} == {
+        "alpha": "record-alone",
+        "beta": "record",
+    }
+    assert len({path for path in index.asked if "/files/alpha" in path}) == 2
+
+
+def test_what_was_built_here_is_locked_to_its_source_archive(index, tmp_path):
+    index.add(
+        make_sdist("gamma", "1.0"),
+        make_wheel("gamma", "1.0", {"gamma/__init__.py": b""}),
+        make_wheel("delta", "1.0"),
+        make_sdist("delta", "1.0"),
+    )
+    python = make_env(
+        tmp_path / "env", "gamma", "delta", "--no-binary", "gamma", index=index.simple
+    )
+    packages, findings = capture(python, tmp_path, SimpleIndex(index.simple, Client()))
+    delta, gamma = packages.packages
+    assert (gamma.evidence, gamma.source.filename, gamma.built) == (
+        "sdist-build",
+        "gamma-1.0.tar.gz",
+        True,
+    )
+    assert gamma.source.sha256 == index.sha256("gamma-1.0.tar.gz")
+    assert gamma.build["generator"] == "t"
+    assert gamma.build["requires"] == []
+    assert len(gamma.build["sources"]) == 64
+    assert (delta.evidence, delta.build) == ("record", {})
+    assert delta.sdist.sha256 == index.sha256("delta-1.0.tar.gz")
+    assert codes(findings) == ["packages.built-at-capture"]
+    assert capture(python, tmp_path, offline=True)[0] != packages  # other sources, another answer
+    again, _ = capture(python, tmp_path, SimpleIndex(index.simple, Client()), offline=True)
+    assert again == packages
+    assert from_lock(to_pylock(packages), to_toml(packages)) == packages
+
+
+def archive(kind, **members):
+    buffer = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as made:
+            for name, data in members.items():
+                made.writestr(name.replace("__", "/"), data)
+        return buffer.getvalue()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name.replace("__", "/"))
+            entry.size = len(data)
+            made.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize(
+    ("members", "wanted"),
+    [
+        ({"a-1__pyproject.toml": b'[build-system]\nrequires = ["flit_core"]'}, ["flit_core"]),
+        ({"a-1__pyproject.toml": b"[project]"}, ["setuptools>=40.8.0"]),
+        ({"a-1__setup.py": b""}, ["setuptools>=40.8.0"]),
+        ({"a-1__x__pyproject.toml": b"[", "a-1__setup.py": b""}, ["setuptools>=40.8.0"]),
+        ({"a-1__pyproject.toml": b"["}, None),
+        ({"a-1__pyproject.toml": b"\xff"}, None),
+        ({"a-1__pyproject.toml": b"build-system = 7"}, None),
+        ({"a-1__pyproject.toml": b"[build-system]\nrequires = [7]"}, None),
+    ],
+)
+def test_what_a_source_archive_requires(tmp_path, kind, members, wanted):
+    path = tmp_path / f"a-1.{kind}"
+    path.write_bytes(archive(kind, **members))
+    assert build_requires(IndexFile(path.name, path.as_uri(), path=path), Client()) == wanted
+    path.write_bytes(path.read_bytes()[:40])
+    assert build_requires(IndexFile(path.name, path.as_uri(), path=path), Client()) is None
+
+
+def test_a_large_archive_is_not_fetched_for_it(index):
+    index.add(make_sdist("gamma", "1.0"))
+    file = IndexFile("gamma-1.0.tar.gz", f"{index.url}/files/gamma-1.0.tar.gz", size=1 << 30)
+    assert build_requires(file, Client()) is None
+    assert index.asked == []

@@ -158,4 +158,4 @@ def _by_name(table: dict[str, Any]) -> bool:
 
 def _small(values: Any) -> bool:
     """Wheels of a package and libraries read better as one line each than as tables."""
-    return all(({"sha256"} <= v.keys() and len(v) == 2) or "hashes" in v for v in values)  # noqa: PLR2004
+    return all(v.keys() <= {"name", "sha256", "owner"} or "hashes" in v for v in values)

@@ -67,10 +67,15 @@ def check(plan: Plan, root: Path, *, memo: Path | None = None) -> Checked:
             for d in dists
         )
     )
-    built = {package.name for package in plan.packages if package.built}
+    built = {
+        package.name: package.build.get("sources") for package in plan.packages if package.built
+    }
+    sources = {dist.name: dist.sources for dist in dists}
     for finding in compare(Packages(plan.packages), observed):
         if finding.code == "packages.files-changed" and finding.subject in built:
-            findings.append(_built_differs(finding))
+            name = finding.subject
+            same = built[name] is not None and built[name] == sources.get(name)
+            findings.append(_built_differs(finding, same_sources=same))
         else:
             failures.append(finding.message)
     findings += [_built(package) for package in plan.packages if package.built]
@@ -109,11 +114,15 @@ def _built(package: LockedPackage) -> Finding:
     )
 
 
-def _built_differs(finding: Finding) -> Finding:
+def _built_differs(finding: Finding, *, same_sources: bool) -> Finding:
+    what = (
+        "its Python files are those of the recorded run, and its compiled ones are not"
+        if same_sources
+        else "its files are not those of the recorded run"
+    )
     return warning(
         "packages.files-changed",
-        f"{finding.subject} was built from the locked source, and its files are not those of the "
-        "recorded run",
+        f"{finding.subject} was built from the locked source: {what}",
         subject=finding.subject,
         expected=finding.expected,
         observed=finding.observed,

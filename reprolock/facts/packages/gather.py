@@ -49,6 +49,7 @@ def collect(
     progress: Progress | None = None,
     identify: bool = True,
     hash_installed: bool = True,
+    prove: bool = False,
     sources: tuple[Source, ...] | None = None,
     named: Sequence[str] = (),
     client: Client | None = None,
@@ -58,8 +59,8 @@ def collect(
 
     *offline*: ask no index; what was identified before on this machine is still known.
     *identify* False: look nothing up at all, for an environment that is only to be compared.
-    *hash_installed*: hash every installed file against its RECORD, but for
-    what the system or conda manages: they rewrite files. *sources*: default
+    *prove*: see ``Identifier``. *hash_installed*: hash every installed file against its RECORD,
+    but for what the system or conda manages: they rewrite files. *sources*: default
     ``configured_sources()``; *named*: commands of the notebook, whose indexes are asked after
     those. *cache*: default ``cache_dir()``. *progress* is called with
     the number of distributions looked up and the number of all. No network is a finding
@@ -80,9 +81,10 @@ def collect(
         for source in sources:
             if isinstance(source, (SimpleIndex, LinksPage)):
                 client.remember_login(source.url)
-        identifier = Identifier(sources, client, cache / "identified", offline)
+        identifier = Identifier(sources, client, cache / "identified", offline, prove)
         packages = _sorted(_identify(dists, identifier, progress))
         found += [_unresolved(package) for package in packages.unresolved]
+        found += [_built(package) for package in packages.packages if package.built]
         found += _troubles(identifier, packages)
     else:
         packages = _sorted(
@@ -181,6 +183,15 @@ def _unresolved(package: UnresolvedPackage) -> Finding:
         subject=package.name,
         observed=package.version,
         hint=_HINTS.get(package.reason),
+    )
+
+
+def _built(package: LockedPackage) -> Finding:
+    return note(
+        "packages.built-at-capture",
+        f"{package.name} {package.version} is no wheel of an index: a rebuild builds it again, and "
+        "its compiled files may be others",
+        subject=package.name,
     )
 
 

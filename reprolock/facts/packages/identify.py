@@ -27,6 +27,7 @@ from packaging.version import InvalidVersion, Version
 from reprolock.digest import sha256_json
 from reprolock.facts import memo
 from reprolock.facts.packages import known, origin, record
+from reprolock.facts.packages.archive import build_requires
 from reprolock.facts.packages.index import (
     Client,
     IndexFile,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     from reprolock.facts.packages.installed import Installed
 
-_FORMAT = 1
+_FORMAT = 2
 _ASK_AGAIN_SECONDS = 24 * 3600
 # So many of a wheel's files may differ in an altered copy of it; another build differs in more.
 _ALTERED = 0.1
@@ -69,13 +70,16 @@ class Identifier:
     """Identifies distributions one at a time; safe to call from several threads.
 
     *sources* empty means that nothing is looked up (*offline* says why). *cache* is the folder
-    in which answers are kept. *troubles* collects what sources answered that was no answer.
+    in which answers are kept. *prove*: hold every wheel of a release against what is installed, and
+    do not stop at the first that matches. *troubles* collects what sources answered that was no
+    answer.
     """
 
     sources: tuple[Source, ...]
     client: Client
     cache: Path | None = None
     offline: bool = False
+    prove: bool = False
     troubles: set[str] = field(default_factory=set)
 
     def identify(self, dist: Installed) -> LockedPackage | UnresolvedPackage:
@@ -100,7 +104,7 @@ class Identifier:
         if self.cache is None:
             return None
         # The digest of the RECORD that leaves out what names this one environment.
-        key = [_FORMAT, dist.name, dist.version, dist.files, dist.installer]
+        key = [_FORMAT, dist.name, dist.version, dist.files, dist.installer, self.prove]
         return self.cache / f"{sha256_json([*key, sorted(s.label for s in self.sources)])}.json"
 
     # -- direct_url.json (PEP 610)
@@ -142,22 +146,38 @@ class Identifier:
     def _from_sources(self, dist: Installed) -> LockedPackage | UnresolvedPackage:
         files, complete = self._release(dist)
         wheels = [f for f in files if f.filename.endswith(".whl")]
-        sdists = [f for f in files if not f.filename.endswith(".whl")]
+        sdists = [f for f in files if not f.filename.endswith(".whl") and f.sha256]
+        sdist = next((f for f in sdists if not f.is_local), None)
         nearest = _Nearest(dist)
+        same: list[IndexFile] = []
         for wheel in _by_likelihood(wheels, dist):
-            proved = self._prove(dist, wheel, nearest)
-            if isinstance(proved, IndexFile):
-                return self._proved(dist, proved)
-            complete = complete and proved is None
+            held = self._held(dist, wheel, nearest)
+            if isinstance(held, IndexFile):
+                same.append(held)
+                if not self.prove:
+                    break
+            complete = complete and not isinstance(held, UnreachableError)
+        if same:
+            alone = self.prove and complete and len(same) == 1
+            return self._proved(dist, same[0], sdist, "record-alone" if alone else "record")
         if not complete:
             return _unresolved(dist, "unreachable")
         if not files:
             return _unresolved(dist, "not-on-index")
-        if sdists and not wheels and not sdists[0].is_local and sdists[0].sha256:
-            return _locked(dist, _source(SdistFile, sdists[0], sdists[0].sha256), "sdist-only")
-        if _is_local_build(dist):
-            return _unresolved(dist, "sdist-build")
+        if sdist is not None and not wheels:
+            return self._built(dist, sdist, "sdist-only")
+        if _is_local_build(dist) or nearest.is_same_code:
+            built = sdist and self._built(dist, sdist, "sdist-build")
+            return built or _unresolved(dist, "sdist-build")
         return nearest.altered() or _unresolved(dist, "no-match")
+
+    def _built(self, dist: Installed, sdist: IndexFile, evidence: str) -> LockedPackage:
+        requires = build_requires(sdist, self.client)
+        told = {"generator": dist.generator, "requires": requires, "sources": dist.sources}
+        return replace(
+            _locked(dist, _source(SdistFile, sdist, sdist.sha256 or ""), evidence),
+            build={key: value for key, value in told.items() if value is not None},
+        )
 
     def _release(self, dist: Installed) -> tuple[list[IndexFile], bool]:
         """Return the files of this release, each once, and whether all sources answered."""
@@ -178,7 +198,7 @@ class Identifier:
             self.troubles.add(str(exc))
             return None
 
-    def _prove(
+    def _held(
         self, dist: Installed, wheel: IndexFile, nearest: _Nearest
     ) -> IndexFile | UnreachableError | None:
         """Return *wheel*, completed, where it holds what is installed; None where it does not."""
@@ -191,13 +211,16 @@ class Identifier:
         nearest.see(wheel, differs, len(found))
         return None if differs else wheel
 
-    def _proved(self, dist: Installed, wheel: IndexFile) -> LockedPackage | UnresolvedPackage:
+    def _proved(
+        self, dist: Installed, wheel: IndexFile, sdist: IndexFile | None, evidence: str
+    ) -> LockedPackage | UnresolvedPackage:
         sha256 = sha256_of(wheel, self.client) if wheel.is_local else wheel.sha256
         sha256 = sha256 or sha256_of(wheel, self.client)
         if wheel.is_local:
-            found = _unresolved(dist, "local-file")
-            return replace(found, filename=wheel.filename, sha256=sha256)
-        return _locked(dist, _source(WheelFile, wheel, sha256), "record")
+            lost = _unresolved(dist, "local-file")
+            return replace(lost, filename=wheel.filename, sha256=sha256)
+        spare = None if sdist is None else _source(SdistFile, sdist, sdist.sha256 or "")
+        return replace(_locked(dist, _source(WheelFile, wheel, sha256), evidence), sdist=spare)
 
 
 @dataclass
@@ -212,6 +235,14 @@ class _Nearest:
     def see(self, wheel: IndexFile, differs: tuple[str, ...], count: int) -> None:
         if self.wheel is None or len(differs) < len(self.differs):
             self.wheel, self.differs, self.count = wheel, differs, count
+
+    @property
+    def is_same_code(self) -> bool:
+        """Whether all that differs is what a build writes into the metadata folder."""
+        return self.wheel is not None and all(
+            re.fullmatch(r"[^/]+\.dist-info/(WHEEL|METADATA|top_level\.txt|licenses/.*)", path)
+            for path in self.differs
+        )
 
     def altered(self) -> UnresolvedPackage | None:
         if self.wheel is None or len(self.differs) > max(2, self.count * _ALTERED):
@@ -335,6 +366,8 @@ def _remember(answer: LockedPackage | UnresolvedPackage) -> dict[str, Any]:
             "kind": type(answer.source).__name__,
             "source": asdict(answer.source),
             "evidence": answer.evidence,
+            "build": dict(answer.build),
+            "sdist": answer.sdist and asdict(answer.sdist),
         }
     return {
         "kind": "unresolved",
@@ -359,6 +392,8 @@ def _recall(kept: Any, dist: Installed) -> LockedPackage | UnresolvedPackage | N
                 differs=tuple(kept.get("differs", ())),
             )
         kind = {"WheelFile": WheelFile, "SdistFile": SdistFile}[kept["kind"]]
-        return _locked(dist, kind(**kept["source"]), kept["evidence"])
+        found = _locked(dist, kind(**kept["source"]), kept["evidence"])
+        sdist = kept["sdist"] and SdistFile(**kept["sdist"])
+        return replace(found, build=dict(kept["build"]), sdist=sdist)
     except (TypeError, KeyError):
         return None

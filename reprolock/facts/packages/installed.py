@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Installed:
     """One distribution. *path* is its metadata folder or file, *root* the ``sys.path`` entry.
 
-    *name* is normalised. *lines* is None where there is no RECORD.
+    *name* is normalised. *lines* is None where there is no RECORD. *generator* is what built the
+    wheel, as its WHEEL says.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Installed:
     lines: tuple[record.RecordLine, ...] | None = None
     record_sha256: str | None = None
     tags: frozenset[Tag] = frozenset()
+    generator: str | None = None
     installer: str | None = None
     direct_url: Mapping[str, Any] | None = None
     rewritten: frozenset[str] = field(default_factory=frozenset)
@@ -48,6 +50,12 @@ class Installed:
         return record.files_digest(
             self.lines, lambda path: record.installed_path(path) in self.rewritten
         )
+
+    @property
+    def sources(self) -> str | None:
+        """The digest of its Python files alone: another build of the same source has the same."""
+        lines = [line for line in self.lines or () if line.path.endswith(".py")]
+        return record.files_digest(lines, lambda _path: False) if lines else None
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -106,6 +114,7 @@ def read(entry: Mapping[str, Any]) -> Installed | None:
     if not name or not version:
         return None
     data = _bytes(path / "RECORD")
+    wheel = _text(path / "WHEEL")
     lines = None if data is None else _relative(record.parse(_decode(data)), root)
     return Installed(
         name=canonicalize_name(str(name).strip()),
@@ -114,7 +123,8 @@ def read(entry: Mapping[str, Any]) -> Installed | None:
         root=root,
         lines=lines,
         record_sha256=None if data is None else sha256_bytes(data),
-        tags=_tags(_text(path / "WHEEL")),
+        tags=_tags(wheel),
+        generator=_field(wheel, "generator"),
         installer=_text(path / "INSTALLER").strip().split("\n")[0] or None,
         direct_url=_json(path / "direct_url.json"),
         rewritten=_rewritten(lines or (), root),
@@ -163,6 +173,11 @@ def _headers(path: Path) -> Mapping[str, str]:
         if (data := _bytes(place)) is not None:
             return dict(HeaderParser().parsestr(_decode(data), headersonly=True).items())
     return {}
+
+
+def _field(text: str, name: str) -> str | None:
+    pairs = (line.partition(":") for line in text.splitlines())
+    return next((v.strip() for key, _, v in pairs if key.strip().lower() == name), None)
 
 
 def _tags(text: str) -> frozenset[Tag]:

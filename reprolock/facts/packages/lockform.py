@@ -37,6 +37,8 @@ def _entry(package: LockedPackage) -> dict[str, Any]:
     if not isinstance(source, VcsSource):
         out["version"] = package.version
     if isinstance(source, WheelFile):
+        if package.sdist is not None:
+            out["sdist"] = _file(package.sdist)
         out["wheels"] = [_file(source)]
     elif isinstance(source, SdistFile):
         out["sdist"] = _file(source)
@@ -94,8 +96,8 @@ def _to_datetime(text: str | None) -> datetime | None:
 def to_toml(packages: Packages) -> dict[str, Any]:
     """Return ``[tool.reprolock.packages]``: what PEP 751 has no place for.
 
-    ``distributions`` maps a name to its evidence, installer and files digest (and its version,
-    where ``[[packages]]`` has none); ``unresolved`` lists what no index gives back.
+    ``distributions`` maps a name to its evidence, installer, files digest and build (and its
+    version, where ``[[packages]]`` has none); ``unresolved`` lists what no index gives back.
     """
     out: dict[str, Any] = {
         "distributions": {
@@ -104,6 +106,7 @@ def to_toml(packages: Packages) -> dict[str, Any]:
                 evidence=p.evidence,
                 installer=p.installer,
                 files=p.files,
+                build=dict(p.build) or None,
             )
             for p in sorted(packages.packages, key=lambda p: p.name)
         }
@@ -172,14 +175,29 @@ def _locked(entry: Any, index: int, facts: Mapping[str, Any]) -> LockedPackage:
     version = _optional(entry, "version", where) or _optional(fact, "version", place)
     if version is None:
         raise LockError(f"{where}.version: wanted a string, found nothing")
+    source = _read_source(entry, where)
+    spare = isinstance(source, WheelFile) and "sdist" in entry
     return LockedPackage(
         name,
         version,
-        _read_source(entry, where),
+        source,
         _optional(fact, "evidence", place) or "none",
         _optional(fact, "installer", place),
         _optional(fact, "files", place),
+        _build(fact, place),
+        _read_sdist(entry, where) if spare else None,
     )
+
+
+def _build(fact: Mapping[str, Any], where: str) -> dict[str, Any]:
+    table = _table(fact.get("build", {}), f"{where}.build")
+    requires = list(_texts(table, "requires", f"{where}.build")) if "requires" in table else None
+    told = {key: _optional(table, key, f"{where}.build") for key in ("generator", "sources")}
+    return _filled(requires=requires, **told)
+
+
+def _read_sdist(entry: Mapping[str, Any], where: str) -> SdistFile:
+    return SdistFile(*_read_file(_table(entry["sdist"], f"{where}.sdist"), f"{where}.sdist"))
 
 
 def _read_source(entry: Mapping[str, Any], where: str) -> Source:
@@ -189,7 +207,7 @@ def _read_source(entry: Mapping[str, Any], where: str) -> Source:
             raise LockError(f"{where}.wheels: wanted one wheel, found {len(wheels)}")
         return WheelFile(*_read_file(_table(wheels[0], f"{where}.wheels[0]"), f"{where}.wheels[0]"))
     if "sdist" in entry:
-        return SdistFile(*_read_file(_table(entry["sdist"], f"{where}.sdist"), f"{where}.sdist"))
+        return _read_sdist(entry, where)
     if "archive" in entry:
         place = f"{where}.archive"
         table = _table(entry["archive"], place)

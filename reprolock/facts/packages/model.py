@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
@@ -84,9 +84,14 @@ Source = WheelFile | SdistFile | ArchiveSource | VcsSource
 class LockedPackage:
     """A distribution whose origin is known.
 
-    *evidence*: ``record`` (the wheel's own RECORD equals the installed one), ``direct-url``
-    (the installer wrote down address and hash, or the commit) or ``sdist-only`` (the release
-    has nothing but this source archive). *files*: see ``record.files_digest``.
+    *evidence*: ``record`` (the wheel's own RECORD equals the installed one), ``record-alone`` (and
+    that of no other wheel of the release does), ``direct-url`` (the installer wrote down address
+    and hash, or the commit), ``sdist-only`` (the release has nothing but this source archive) or
+    ``sdist-build`` (no wheel of the release holds these files, and their tags, or their metadata
+    alone, are those of a build). *files*: see ``record.files_digest``. *build*: what built it:
+    ``generator`` as its WHEEL says, ``requires`` as the archive's pyproject.toml does, and the
+    digest of the Python files that came of it, ``sources``. *sdist*: the source archive of a
+    wheel's release, for the day on which the wheel is gone.
     """
 
     name: str
@@ -95,6 +100,8 @@ class LockedPackage:
     evidence: str
     installer: str | None = None
     files: str | None = None
+    build: Mapping[str, Any] = field(default_factory=dict)
+    sdist: SdistFile | None = None
 
     @property
     def built(self) -> bool:
