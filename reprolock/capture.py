@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options:
     """*output*: where the lock goes, beside the notebook by default; *inplace*: put the outputs of
-    this run into the notebook itself; *offline*: ask no index.
+    this run into the notebook itself; *offline*: ask no index;
+    *prove*: see ``packages.collect``.
     """
 
     notebook: Path
@@ -41,6 +42,7 @@ class Options:
     allow_errors: bool = False
     inplace: bool = False
     offline: bool = False
+    prove: bool = False
 
 
 def capture(options: Options, say: Say) -> Result:
@@ -151,6 +153,7 @@ def _plan(options: Options, source: NotebookFile, kernel: Kernel) -> Plan:
         may_raise=may_raise(source, all_cells=options.allow_errors),
         wanted=options.metrics,
         offline=options.offline,
+        prove=options.prove,
     )
 
 

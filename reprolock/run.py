@@ -55,6 +55,7 @@ class Plan:
     may_raise: frozenset[int] = frozenset()
     wanted: tuple[Wanted, ...] = ()
     offline: bool = False
+    prove: bool = False
     identify: bool = True
     hash_installed: bool = True
     replay: bool = False
@@ -174,6 +175,7 @@ class _Background:
             distributions,
             named=named,
             offline=self.plan.offline,
+            prove=self.plan.prove,
             identify=self.plan.identify,
             hash_installed=self.plan.hash_installed,
             progress=lambda done, total: self.say("package", done, total),

@@ -491,7 +491,7 @@ def test_what_was_built_here_is_locked_to_its_source_archive(index, tmp_path):
     assert gamma.build["requires"] == []
     assert len(gamma.build["sources"]) == 64
     assert (delta.evidence, delta.build) == ("record", {})
-    assert delta.sdist.sha256 == index.sha256("delta-1.0.tar.gz")
+    assert delta.spare.sha256 == index.sha256("delta-1.0.tar.gz")
     assert codes(findings) == ["packages.built-at-capture"]
     assert capture(python, tmp_path, offline=True)[0] != packages  # other sources, another answer
     again, _ = capture(python, tmp_path, SimpleIndex(index.simple, Client()), offline=True)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @options.timeout
 @options.max_output
 @options.offline
+@click.option("--prove", is_flag=True, help="Hold every wheel of each release against its files.")
 @common
 def command(
     ui: Ui,
@@ -57,6 +58,7 @@ def command(
     timeout: float | None,
     max_output: int,
     offline: bool,
+    prove: bool,
 ) -> int:
     """Run NOTEBOOK in a fresh kernel, record the run and write pylock.NAME.toml
     beside it. Nothing is installed in the notebook's environment.
@@ -84,7 +86,7 @@ def command(
                 err=True,
             )
             notebook = None
-        result = _of_kernel(notebook, journal, output, offline=offline)
+        result = _of_kernel(notebook, journal, output, offline=offline, prove=prove)
     else:
         assert notebook is not None  # noqa: S101
         result = _of_run(
@@ -99,6 +101,7 @@ def command(
             timeout=timeout,
             max_output=max_output,
             offline=offline,
+            prove=prove,
         )
     if display:
         from reprolock.report import summary
@@ -141,12 +144,19 @@ def _refuse(
 
 
 def _of_kernel(
-    notebook: Path | None, journal: Path | None, output: Path | None, *, offline: bool
+    notebook: Path | None,
+    journal: Path | None,
+    output: Path | None,
+    *,
+    offline: bool,
+    prove: bool,
 ) -> Result:
     """A cell's output is no terminal, though `!` gives it one: no progress is drawn there."""
     from reprolock.living import Options, capture
 
-    return capture(Options(notebook, journal, output, offline), lambda _what, _done, _of: None)
+    return capture(
+        Options(notebook, journal, output, offline, prove), lambda _what, _done, _of: None
+    )
 
 
 def _of_run(

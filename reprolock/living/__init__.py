@@ -35,13 +35,15 @@ __all__ = ["Options", "capture", "is_own"]
 @dataclass(frozen=True)
 class Options:
     """*notebook*: where it is known better than the kernel's server does; *journal*: a journal or
-    a folder of them, where the kernel that wrote it is gone; *offline*: ask no index.
+    a folder of them, where the kernel that wrote it is gone; *offline*: ask no index;
+    *prove*: see ``packages.collect``.
     """
 
     notebook: Path | None = None
     journal: Path | None = None
     output: Path | None = None
     offline: bool = False
+    prove: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ def _record(
         found, told = packages.collect(
             listed,
             offline=options.offline,
+            prove=options.prove,
             named=commands_in(seen.events),
             progress=lambda done, of: say("package", done, of),
         )

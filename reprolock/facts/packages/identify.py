@@ -41,6 +41,7 @@ from reprolock.facts.packages.model import (
     ArchiveSource,
     LockedPackage,
     SdistFile,
+    Spare,
     UnresolvedPackage,
     VcsSource,
     WheelFile,
@@ -219,8 +220,8 @@ class Identifier:
         if wheel.is_local:
             lost = _unresolved(dist, "local-file")
             return replace(lost, filename=wheel.filename, sha256=sha256)
-        spare = None if sdist is None else _source(SdistFile, sdist, sdist.sha256 or "")
-        return replace(_locked(dist, _source(WheelFile, wheel, sha256), evidence), sdist=spare)
+        spare = None if sdist is None else Spare(sdist.filename, sdist.sha256 or "")
+        return replace(_locked(dist, _source(WheelFile, wheel, sha256), evidence), spare=spare)
 
 
 @dataclass
@@ -367,7 +368,7 @@ def _remember(answer: LockedPackage | UnresolvedPackage) -> dict[str, Any]:
             "source": asdict(answer.source),
             "evidence": answer.evidence,
             "build": dict(answer.build),
-            "sdist": answer.sdist and asdict(answer.sdist),
+            "spare": answer.spare and asdict(answer.spare),
         }
     return {
         "kind": "unresolved",
@@ -393,7 +394,7 @@ def _recall(kept: Any, dist: Installed) -> LockedPackage | UnresolvedPackage | N
             )
         kind = {"WheelFile": WheelFile, "SdistFile": SdistFile}[kept["kind"]]
         found = _locked(dist, kind(**kept["source"]), kept["evidence"])
-        sdist = kept["sdist"] and SdistFile(**kept["sdist"])
-        return replace(found, build=dict(kept["build"]), sdist=sdist)
+        spare = kept["spare"] and Spare(**kept["spare"])
+        return replace(found, build=dict(kept["build"]), spare=spare)
     except (TypeError, KeyError):
         return None

@@ -14,6 +14,7 @@ from reprolock.facts.packages.model import (
     Packages,
     SdistFile,
     Source,
+    Spare,
     UnresolvedPackage,
     VcsSource,
     WheelFile,
@@ -37,8 +38,6 @@ def _entry(package: LockedPackage) -> dict[str, Any]:
     if not isinstance(source, VcsSource):
         out["version"] = package.version
     if isinstance(source, WheelFile):
-        if package.sdist is not None:
-            out["sdist"] = _file(package.sdist)
         out["wheels"] = [_file(source)]
     elif isinstance(source, SdistFile):
         out["sdist"] = _file(source)
@@ -107,6 +106,8 @@ def to_toml(packages: Packages) -> dict[str, Any]:
                 installer=p.installer,
                 files=p.files,
                 build=dict(p.build) or None,
+                sdist=p.spare and p.spare.filename,
+                **{"sdist-sha256": p.spare and p.spare.sha256},
             )
             for p in sorted(packages.packages, key=lambda p: p.name)
         }
@@ -175,17 +176,24 @@ def _locked(entry: Any, index: int, facts: Mapping[str, Any]) -> LockedPackage:
     version = _optional(entry, "version", where) or _optional(fact, "version", place)
     if version is None:
         raise LockError(f"{where}.version: wanted a string, found nothing")
-    source = _read_source(entry, where)
-    spare = isinstance(source, WheelFile) and "sdist" in entry
     return LockedPackage(
         name,
         version,
-        source,
+        _read_source(entry, where),
         _optional(fact, "evidence", place) or "none",
         _optional(fact, "installer", place),
         _optional(fact, "files", place),
         _build(fact, place),
-        _read_sdist(entry, where) if spare else None,
+        _spare(fact, place),
+    )
+
+
+def _spare(fact: Mapping[str, Any], where: str) -> Spare | None:
+    filename = _optional(fact, "sdist", where)
+    if filename is None:
+        return None
+    return Spare(
+        filename, _hexadecimal(_string(fact, "sdist-sha256", where), f"{where}.sdist-sha256")
     )
 
 
@@ -257,9 +265,12 @@ def _read_time(table: Mapping[str, Any], where: str) -> str | None:
 
 def _sha256(table: Mapping[str, Any], where: str) -> str:
     hashes = _table(table.get("hashes"), f"{where}.hashes")
-    value = _string(hashes, "sha256", f"{where}.hashes")
+    return _hexadecimal(_string(hashes, "sha256", f"{where}.hashes"), f"{where}.hashes.sha256")
+
+
+def _hexadecimal(value: str, where: str) -> str:
     if len(value) != _SHA256_LENGTH or set(value) - set("0123456789abcdef"):
-        raise LockError(f"{where}.hashes.sha256: wanted 64 hexadecimal digits, found {value!r}")
+        raise LockError(f"{where}: wanted 64 hexadecimal digits, found {value!r}")
     return value
 
 

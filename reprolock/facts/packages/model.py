@@ -77,6 +77,14 @@ class VcsSource:
     subdirectory: str | None = None
 
 
+@dataclass(frozen=True)
+class Spare:
+    """The source archive of a wheel's release, to be looked for when the wheel is gone."""
+
+    filename: str
+    sha256: str
+
+
 Source = WheelFile | SdistFile | ArchiveSource | VcsSource
 
 
@@ -90,8 +98,7 @@ class LockedPackage:
     ``sdist-build`` (no wheel of the release holds these files, and their tags, or their metadata
     alone, are those of a build). *files*: see ``record.files_digest``. *build*: what built it:
     ``generator`` as its WHEEL says, ``requires`` as the archive's pyproject.toml does, and the
-    digest of the Python files that came of it, ``sources``. *sdist*: the source archive of a
-    wheel's release, for the day on which the wheel is gone.
+    digest of the Python files that came of it, ``sources``. *spare*: of a wheel only.
     """
 
     name: str
@@ -101,7 +108,7 @@ class LockedPackage:
     installer: str | None = None
     files: str | None = None
     build: Mapping[str, Any] = field(default_factory=dict)
-    sdist: SdistFile | None = None
+    spare: Spare | None = None
 
     @property
     def built(self) -> bool:
