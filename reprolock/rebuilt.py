@@ -13,12 +13,20 @@ from reprolock.rebuild import as_json, rebuild
 from reprolock.result import Result, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from reprolock.run import Say
 
 
-def from_lock(path: Path, say: Say, *, offline: bool, allow_missing: tuple[str, ...]) -> Result:
+def from_lock(
+    path: Path,
+    say: Say,
+    *,
+    offline: bool,
+    allow_missing: tuple[str, ...],
+    kinds: Sequence[str],
+) -> Result:
     """Rebuild the environment of the lock at *path*.
 
     Raises LockError where the lock cannot be read or its digest does not hold. An environment that
@@ -39,6 +47,7 @@ def from_lock(path: Path, say: Say, *, offline: bool, allow_missing: tuple[str, 
             offline=offline,
             progress=say,
             allow_missing=allow_missing,
+            kinds=kinds,
         )
     except RebuildError as exc:
         verdict = Verdict.COULD_NOT_REBUILD

@@ -100,6 +100,7 @@ class Index:
     hashes: bool = True
     login: str | None = None
     gone: set[str] = field(default_factory=set)
+    yanked: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     ranged: int = 0
     url: str = ""
@@ -129,6 +130,7 @@ class Index:
                     "hashes": {"sha256": self.sha256(f)} if self.hashes else {},
                     "size": len(self.files[f]),
                     "upload-time": "2024-05-06T07:08:09.123456Z",
+                    "yanked": f in self.yanked,
                 }
                 for f in found
             ]

@@ -31,13 +31,35 @@ from reprolock.facts import (
     session,
     system,
 )
+from reprolock.facts.owners import Owner
 from reprolock.lock.read import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
 
 
-def record(count: int = 2, value: float = 0.9722) -> Record:
+_LIBRARIES = (
+    system.Library("libgomp.so.1", "2" * 64, Owner("apt", "libgomp1", "12.2.0-14")),
+    system.Library("libz.so.1", "3" * 64),
+)
+
+
+BUILT = packages.LockedPackage(
+    "zeta",
+    "1.0",
+    packages.SdistFile("zeta-1.0.tar.gz", "https://example.org/zeta-1.0.tar.gz", "5" * 64),
+    "sdist-build",
+    "pip",
+    "6" * 64,
+    {
+        "generator": "setuptools (75.6.0)",
+        "requires": ["setuptools", 'a "b"'],
+        "sources": "7" * 64,
+    },
+)
+
+
+def record(count: int = 2, value: float = 0.9722, *more: packages.LockedPackage) -> Record:
     wheels = tuple(
         packages.LockedPackage(
             f"package-{i:03}",
@@ -52,6 +74,7 @@ def record(count: int = 2, value: float = 0.9722) -> Record:
             "record",
             "pip",
             f"{i:064x}",
+            spare=packages.Spare(f"package_{i:03}-1.{i}.tar.gz", f"{i:064x}") if i % 2 else None,
         )
         for i in range(count)
     )
@@ -63,8 +86,10 @@ def record(count: int = 2, value: float = 0.9722) -> Record:
             interpreter.Interpreter: interpreter.Interpreter(
                 "cpython", "3.11.7", platform="linux-x86_64", environ={"PYTHONHASHSEED": "7"}
             ),
-            packages.Packages: packages.Packages(wheels, loose),
-            system.System: system.System("debian", "12", "x86_64", "glibc 2.36", "jupyter"),
+            packages.Packages: packages.Packages((*wheels, *more), loose),
+            system.System: system.System(
+                "debian", "12", "x86_64", "glibc 2.36", "jupyter", libraries=_LIBRARIES
+            ),
             hardware.Hardware: hardware.Hardware("EPYC", None, 2, 1 << 30, ("avx2",)),
             data.Data: data.Data((data.DataFile('d é".csv', "input", 3, "1" * 64, 0),)),
             randomness.Randomness: randomness.Randomness(
@@ -104,10 +129,11 @@ def written(folder: Path, *, content: Record | None = None, created: dt.datetime
 
 
 def test_round_trip_and_schema(tmp_path):
-    path = written(tmp_path)
+    content = record(2, 0.9722, BUILT)
+    path = written(tmp_path, content=content)
     found = lock.read(path)
     assert found.intact
-    for kind, facts in record().facts.items():
+    for kind, facts in content.facts.items():
         if kind is not metrics.Metrics:
             assert found.record[kind] == facts
     assert math.isnan(found.record[metrics.Metrics].metrics[1].value)

@@ -24,4 +24,24 @@ max_output = click.option(
     help="Stop a cell that puts out more.",
 )
 allow_errors = click.option("--allow-errors", is_flag=True, help="Go on after a cell that raises.")
+
+
+def _kinds(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    from reprolock.rebuild.interpreters import KINDS
+
+    if value is None:
+        return KINDS
+    kinds = tuple(word.strip() for word in value.split(","))
+    wrong = [kind for kind in kinds if kind not in KINDS]
+    if wrong:
+        raise click.BadParameter(f"wanted some of {','.join(KINDS)}, found {wrong[0] or 'nothing'}")
+    return kinds
+
+
+python_preference = click.option(
+    "--python-preference",
+    metavar="KINDS",
+    callback=_kinds,
+    help="Where to look for the interpreter, in this order: own,uv,pyenv,system,conda by default.",
+)
 offline = click.option("--offline", is_flag=True, help="Ask no package index.")

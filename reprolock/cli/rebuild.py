@@ -19,18 +19,41 @@ from reprolock.cli.ui import Ui, common
     metavar="PACKAGE",
     help="Rebuild without a package that the lock could not pin. Repeatable.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Install nothing: say which files can be had today, and from where.",
+)
+@options.python_preference
 @options.offline
 @common
-def command(ui: Ui, *, lock: Path, leave_out: tuple[str, ...], offline: bool) -> int:
+def command(
+    ui: Ui,
+    *,
+    lock: Path,
+    leave_out: tuple[str, ...],
+    check: bool,
+    python_preference: tuple[str, ...],
+    offline: bool,
+) -> int:
     """Make the environment that LOCK pins, or find it in the cache, check every
     file in it, and print its path.
 
     \b
     $(reprolock rebuild pylock.train.toml)/bin/python -V
+    reprolock rebuild pylock.train.toml --check
     """  # noqa: D301
-    from reprolock.rebuilt import from_lock
     from reprolock.report import console
 
     with ui.progress() as say:
-        result = from_lock(lock, say, offline=offline, allow_missing=leave_out)
-    return ui.finish(result, console.rebuild)
+        if check:
+            from reprolock import availability
+
+            result = availability.check(lock, say, offline=offline, kinds=python_preference)
+        else:
+            from reprolock.rebuilt import from_lock
+
+            result = from_lock(
+                lock, say, offline=offline, allow_missing=leave_out, kinds=python_preference
+            )
+    return ui.finish(result, console.availability if check else console.rebuild)

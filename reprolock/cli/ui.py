@@ -95,6 +95,7 @@ _LABELS = {
     "package": "identifying packages",
     "install": "installing packages",
     "check": "checking files",
+    "look": "looking for files",
     "environment": "checking environments",
 }
 

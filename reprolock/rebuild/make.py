@@ -17,7 +17,7 @@ from reprolock.files import cache_dir
 from reprolock.rebuild import pip, uv
 from reprolock.rebuild.cache import Slot, require_space, slot
 from reprolock.rebuild.check import Checked, check, site_packages
-from reprolock.rebuild.interpreters import Choice, choose, probe
+from reprolock.rebuild.interpreters import KINDS, Choice, choose, probe
 from reprolock.rebuild.plan import Plan, make_plan, relocated, write_lock
 
 if TYPE_CHECKING:
@@ -85,11 +85,13 @@ def rebuild(
     progress: Progress | None = None,
     allow_missing: Sequence[str] = (),
     installer: str | None = None,
+    kinds: Sequence[str] = KINDS,
 ) -> Environment:
     """Make the environment of *packages* for *interpreter*, or find it in the *cache* folder.
 
     *allow_missing*: names that may be left out. *installer*: ``uv`` or ``pip``; default uv, and
-    pip where uv is absent or unable. *progress* is called with ``install``, ``check`` or ``wait``,
+    pip where uv is absent or unable. *kinds*: of interpreters, in the order in which they are
+    looked for. *progress* is called with ``install``, ``check`` or ``wait``,
     the number of packages done and the number of all. The files of an environment, made now or
     earlier, have been held against the lock when it is returned.
 
@@ -98,7 +100,7 @@ def rebuild(
     cache = (cache_dir() if cache is None else cache).absolute()
     say: Progress = progress or (lambda _what, _done, _all: None)
     plan = make_plan(packages, allow_missing, lambda: configured_sources(client=Client()))
-    choice = choose(interpreter)
+    choice = choose(interpreter, kinds)
     count = len(plan.packages)
     key = _key(plan, choice)
     with slot(cache, key, lambda: say("wait", 0, count)) as place:
@@ -209,7 +211,7 @@ class _Job:
         done = self._venv(lambda: uv.make_venv(binary, self.choice.found.path, self.place.root))
         if not done.ok or not plan.packages:
             return done
-        write_lock(plan, self.place.lock_file)
+        write_lock(plan.packages, self.place.lock_file)
         # Offline first: online, uv fetches again what its cache already holds by the same hash.
         done = self._sync(plan, offline=True)
         return done if done.ok or self.offline else self._sync(plan, offline=False)

@@ -164,11 +164,12 @@ def _elsewhere(package: LockedPackage, sources: tuple[Source, ...]) -> LockedPac
     return package if file is None else replace(package, source=replace(source, url=file.url))
 
 
-def write_lock(plan: Plan, path: Path) -> None:
-    """Write the pylock file that is handed to the installer."""
+def write_lock(packages: Sequence[LockedPackage], path: Path) -> Path:
+    """Write the pylock file that is handed to the installer, and return its path."""
     document = {
         "lock-version": "1.0",
         "created-by": "reprolock",
-        "packages": to_pylock(Packages(plan.packages)),
+        "packages": to_pylock(Packages(tuple(packages))),
     }
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    return path

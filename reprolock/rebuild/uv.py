@@ -58,6 +58,13 @@ def sync(
     return run([*command, lock], env=_environment(), cwd=lock.parent, timeout=None)
 
 
+def install_cached(uv: Path, python: Path, lock: Path, target: Path) -> Completed:
+    """Install what the pylock file *lock* holds into the folder *target*, from uv's cache alone."""
+    command: list[str | Path] = [uv, "pip", "install", "--offline", "--no-deps", "--python", python]
+    command += ["--link-mode", "symlink", "--target", target, "-r", lock]
+    return run(command, env=_environment(), cwd=lock.parent)
+
+
 def is_unable(done: Completed) -> bool:
     """Whether uv failed for a reason of its own, so that another installer may do better."""
     return done.code < 0 or done.code > 2 or bool(_UNABLE.search(done.err))  # noqa: PLR2004

@@ -201,6 +201,29 @@ def rebuild(result: dict[str, Any], verbose: bool) -> list[Line]:
     return [Line(result["environment"]["path"])]
 
 
+def availability(result: dict[str, Any], verbose: bool) -> list[Line]:
+    """A line for each place, and for what is not where the lock says."""
+    counts: dict[str, int] = {}
+    for file in result["files"]:
+        counts[file["place"]] = counts.get(file["place"], 0) + 1
+    lines = [Line(f"  {_FOUND[place]}: {count}") for place, count in sorted(counts.items())]
+    if "verdict" in result:
+        return [*_verdict(result), *lines, *_findings(result["findings"], verbose)]
+    title = Line("all of it can be had", "bold green")
+    return [title, *lines, *_findings(result["findings"], verbose)]
+
+
+_FOUND = {
+    "at hand": "in the bundle",
+    "address": "at the address in the lock",
+    "cache": "in uv's cache alone",
+    "index": "on an index, at another address",
+    "nowhere": "nowhere",
+    "repository": "in a repository, which was not asked",
+    "source archive": "as a source archive alone",
+}
+
+
 def cache(result: dict[str, Any], verbose: bool) -> list[Line]:  # noqa: ARG001
     lines = [Line(clean(result["cache"]), "bold")]
     found = result.get("environments", [])

@@ -371,12 +371,18 @@ def find_by_hash(
     sources: tuple[Source, ...], name: str, filename: str, sha256: str
 ) -> IndexFile | None:
     """Return the first file of *sources* with that name and SHA-256; pass sources that fail."""
+    return next(all_by_hash(sources, name, filename, sha256), None)
+
+
+def all_by_hash(
+    sources: tuple[Source, ...], name: str, filename: str, sha256: str
+) -> Iterator[IndexFile]:
+    """Yield the files of *sources* with that name and SHA-256; pass sources that fail."""
     for source in sources:
         with contextlib.suppress(SourceError, OSError):
             for file in source.files(name):
                 if file.filename == filename and _sha256(file) == sha256:
-                    return file
-    return None
+                    yield file
 
 
 def _sha256(file: IndexFile) -> str | None:
