@@ -14,7 +14,7 @@ from reprolock.errors import ReprolockError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LEFT_OUT = {
+LEFT_OUT = {
     ".git",
     ".hg",
     ".svn",
@@ -32,24 +32,34 @@ _DEPTH = ("a", "b")  # folders above the copy, for files that lie above the note
 
 @contextlib.contextmanager
 def copy_of(
-    folder: Path, *, inputs: Iterable[Path], outputs: Iterable[Path], made: Iterable[Path] = ()
+    folder: Path,
+    *,
+    inputs: Iterable[Path],
+    outputs: Iterable[Path],
+    made: Iterable[Path] = (),
+    unseen: Iterable[Path] = (),
+    empty: Iterable[str] = (),
 ) -> Iterator[Path]:
     """Copy *folder* and the *inputs* that lie above it to a scratch place; remove it at the end.
 
-    What the run has to make anew is left out: its *outputs* and the folders it *made*. Links to
-    folders become copies of them. Raises ReprolockError where there is no room.
+    What the run has to make anew is left out: its *outputs* and the folders it *made*; so are files
+    that it has *unseen*. Of folders that are never copied those *empty* have their names there.
+    Links to folders become copies of them. Raises ReprolockError where there is no room.
     """
     inputs, outputs = list(inputs), list(outputs)
     root = Path(tempfile.mkdtemp(prefix="reprolock-run-")).resolve()
     copy = root.joinpath(*_DEPTH, folder.name or "root")
     try:
-        left = set(outputs) - set(inputs)
+        left = {*outputs, *unseen} - set(inputs)
         # The scratch place may lie in the folder itself: TMPDIR can be anywhere.
         _copy_tree(folder, copy, left, set(made), {os.path.realpath(folder), str(root)})
         for path in inputs:
             _copy_outside(path, folder, copy, root)
         for path in outputs:
             _room_for(path, folder, copy, root, set(made))
+        for name in empty:
+            if not os.path.lexists(copy / name):
+                (copy / name).mkdir()
         yield copy
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -77,7 +87,7 @@ def _copy_tree(folder: Path, copy: Path, left: set[Path], made: set[Path], seen:
 
 
 def _skip(folder: Path) -> bool:
-    return folder.name in _LEFT_OUT or (folder / "pyvenv.cfg").exists()
+    return folder.name in LEFT_OUT or (folder / "pyvenv.cfg").exists()
 
 
 def _place(path: Path, folder: Path, copy: Path, root: Path) -> Path | None:

@@ -33,6 +33,17 @@ def weaknesses(record: Record) -> tuple[Finding, ...]:
         for file in record[data.Data].files
         if file.overwritten
     )
+    lost = tuple(
+        warning(
+            "data.changed-since-read",
+            f"{file.name} was {file.problem}: the lock has no digest of what was read",
+            subject=file.name,
+            cell=file.cell,
+            hint="capture again: until then verify can give no full pass",
+        )
+        for file in record[data.Data].files
+        if file.changed_since_read
+    )
     missed = tuple(
         warning("data.may-have-missed", f"files may have been missed: {reason}")
         for reason in record[data.Data].may_have_missed
@@ -46,6 +57,7 @@ def weaknesses(record: Record) -> tuple[Finding, ...]:
             record[interpreter.Interpreter].version,
         ),
         *changed,
+        *lost,
         *missed,
     )
 

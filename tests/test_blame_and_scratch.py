@@ -186,6 +186,21 @@ class TestScratch:
         assert not copy.exists()
         assert (folder / "data" / "in.csv").read_text() == "in"
 
+    def test_what_the_run_did_not_see_is_left_out_and_folders_it_saw_are_empty(self, tmp_path):
+        folder = tmp_path / "project"
+        (folder / ".git" / "objects").mkdir(parents=True)
+        for name in ("pylock.a.toml", "a.reference.ipynb", "a.ipynb"):
+            (folder / name).write_text("")
+        with scratch.copy_of(
+            folder,
+            inputs=[folder / "a.reference.ipynb"],
+            outputs=[],
+            unseen=[folder / "pylock.a.toml", folder / "a.reference.ipynb"],
+            empty=[".git", "env", "a.ipynb"],
+        ) as copy:
+            found = sorted(p.name for p in copy.rglob("*"))
+        assert found == [".git", "a.ipynb", "a.reference.ipynb", "env"]
+
     def test_an_input_behind_a_link_is_there(self, tmp_path):
         real = tmp_path / "real"
         real.mkdir()

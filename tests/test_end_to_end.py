@@ -299,6 +299,58 @@ def tool_version(folder: Path, package: str, name: str = "pylock.train.toml") ->
 # Small notebooks: one behaviour each.
 
 
+@pytest.mark.parametrize("captures", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_again_sees_the_folder_that_the_recorded_one_saw(
+    cli: Command, bare_python: Path, captures: int
+) -> None:
+    made = notebooks.notebook(
+        "import glob, os, pathlib\nprint(sorted(os.listdir('.')), sorted(glob.glob('*')))",
+        "print(sorted(path.name for path in pathlib.Path('.').iterdir()))",
+        "!ls -a",
+    )
+    (cli.cwd / ".git").mkdir()
+    for beside in ([".git"], [".git", "note.reference.ipynb", "pylock.note.toml"])[:captures]:
+        lock = capture(cli, made, bare_python)
+        assert tool(lock)["data"]["beside"] == beside
+    done = verify(cli, lock, "--environment", bare_python)
+    assert (done.verdict, done.code) == ("BIT_EXACT", 0), str(done)
+
+
+def test_an_input_that_another_program_changes_after_it_was_read_is_no_full_pass(
+    cli: Command, bare_python: Path
+) -> None:
+    waiting = (
+        "import os, time\nwhile os.path.getsize('data.csv') == 2_000_000:\n    time.sleep(0.05)"
+    )
+    made = notebooks.notebook(
+        "rows = open('data.csv').read().split()\nopen('go', 'w').close()",
+        waiting,
+        "accuracy = float(rows[0])\nprint(f'accuracy: {accuracy}')",
+    )
+    data = cli.cwd / "data.csv"
+    data.write_text("1\n" * 1_000_000)  # more than the kernel itself writes meanwhile
+    other = subprocess.Popen(
+        ["sh", "-c", "while ! [ -e go ]; do sleep 0.1; done; echo 25 >> data.csv"],
+        cwd=cli.cwd,
+    )
+    try:
+        notebooks.write(made, cli.cwd / "note.ipynb")
+        captured = cli("capture", "note.ipynb", "--python", bare_python, "--json")
+    finally:
+        other.wait(timeout=60)
+    assert captured.code == 0, str(captured)
+    assert captured.finding("data.changed-since-read")["subject"] == "data.csv"
+    assert "data.changed-during-run" not in captured.codes()
+    lock = cli.cwd / "pylock.note.toml"
+    (file,) = (one for one in tool(lock)["data"]["files"] if one["name"] == "data.csv")
+    assert (file["size"], file["changed-since-read"], "sha256" in file) == (2_000_000, True, False)
+    jsonschema.validate(plain(tool(lock)), schema("lock.schema.json"))
+    done = verify(cli, lock, "--environment", bare_python)
+    assert (done.verdict, done.code) == ("PARTIAL", 1), str(done)
+    assert metrics_of(done)["accuracy"]["status"] == "exact"
+    assert done.finding("data.content-unknown")["subject"] == "data.csv"
+
+
 def test_uv_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
     lock = capture(cli, notebooks.simple(), bare_python)
     venv = cli.cwd / "venv"

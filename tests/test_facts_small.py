@@ -49,13 +49,79 @@ class TestData:
         facts, _ = parse([before, event(tmp_path / "f", "append", n=1, existed=True)], tmp_path)
         assert (facts.files[0].role, facts.files[0].overwritten) == ("input", True)
 
+    @pytest.mark.parametrize("seen", ["nothing", "unknown", "hook", "child", "gone"])
+    def test_an_input_that_something_else_changes_has_no_digest(self, tmp_path, seen):
+        path = tmp_path / "f"
+        path.write_text("old")
+        before = event(path, via="open")
+        path.write_text("newer")
+        changes = {
+            "unknown": [event(path, "write", None, by="unknown", via="inotify")],
+            "hook": [event(path, "write", n=1, via="open")],
+            "child": [event(path, "write", n=1, via="inotify")],
+        }
+        if seen == "gone":
+            path.unlink()
+        facts, _ = parse([before, *changes.get(seen, [])], tmp_path)
+        (file,) = facts.files
+        own = seen in ("hook", "child")
+        assert (file.overwritten, file.changed_since_read) == (own, not own)
+        assert (file.sha256 is None, file.size) == (not own, 5 if own else 3)
+        assert data.from_toml(data.to_toml(facts)) == facts
+        path.write_text("newer")
+        (found,) = data.check_inputs(facts, data.Places(tmp_path))
+        assert found.code == ("data.not-checked" if own else "data.content-unknown")
+        assert found.severity is (Severity.WARNING if own else Severity.ERROR)
+        again, _ = parse([event(path)], tmp_path)
+        assert data.compare(facts, again) == ()
+
+    def test_where_the_second_run_loses_an_input_it_is_told(self, tmp_path):
+        path = tmp_path / "f"
+        path.write_text("old")
+        before = event(path)
+        facts, _ = parse([before], tmp_path)
+        path.write_text("newer")
+        again, _ = parse([before], tmp_path)
+        assert [f.code for f in data.compare(facts, again)] == ["data.content-unknown"]
+
+    def test_native_code_may_read_and_write_one_file_in_one_cell(self, tmp_path):
+        path = tmp_path / "f.h5"
+        path.write_text("old")
+        events = [event(path, via="inotify"), event(path, "write", by="unknown", via="inotify")]
+        (file,) = parse(events, tmp_path)[0].files
+        assert (file.overwritten, file.changed_since_read) == (True, False)
+        later = {**events[1], "n": 1}
+        (file,) = parse([events[0], later], tmp_path)[0].files
+        assert (file.overwritten, file.changed_since_read) == (False, True)
+
+    def test_what_others_make_between_cells_is_an_input_or_nothing(self, tmp_path):
+        for name in ("used", "unused"):
+            (tmp_path / name).write_text("x")
+        made = [event(tmp_path / n, "write", None, by="unknown") for n in ("used", "unused")]
+        facts, _ = parse([*made, event(tmp_path / "used", n=1)], tmp_path)
+        assert [(f.name, f.role, f.cell) for f in facts.files] == [("used", "input", 5)]
+
+    def test_a_touched_file_is_known_where_its_digest_was_remembered(self, tmp_path):
+        path, memo = tmp_path / "big", tmp_path / "memo"
+        path.write_bytes(b"x" * (1 << 20))
+        before, places = event(path), data.Places(tmp_path)
+        first, _ = data.parse([before], {0: 2}, places, memo)
+        os.utime(path, ns=(1, 1))
+        touched, _ = data.parse([before], {0: 2}, places, memo)
+        assert touched == first
+        assert data.parse([before], {0: 2}, places)[0].files[0].changed_since_read
+        path.write_bytes(b"y" * (1 << 20))
+        changed, _ = data.parse([before], {0: 2}, places, memo)
+        assert changed.files[0].changed_since_read
+
     def test_appending_to_a_file_that_was_there_reads_it(self, tmp_path):
         (tmp_path / "log").write_text("old")
         facts, _ = parse([event(tmp_path / "log", "append", existed=True)], tmp_path)
         assert facts.files[0].role == "input"
 
     def test_deleted_input_is_kept_and_deleted_output_is_not(self, tmp_path):
-        facts, _ = parse([event(tmp_path / "in"), event(tmp_path / "out", "write")], tmp_path)
+        read, written = event(tmp_path / "in"), event(tmp_path / "out", "write")
+        facts, _ = parse([read, written, event(tmp_path / "in", "delete")], tmp_path)
         assert [(f.name, f.problem) for f in facts.files] == [("in", "deleted during the run")]
 
     def test_folders_fifos_and_devices_are_no_data(self, tmp_path):
@@ -104,6 +170,13 @@ class TestData:
         assert data.from_toml(data.to_toml(facts)) == facts
         with pytest.raises(LockError, match=r"files.*`role`"):
             data.from_toml({"files": [{"name": "x"}]})
+        listed = {"event": "listed", "n": 0, "path": str(tmp_path), "beside": [".git"]}
+        facts, _ = parse([listed], tmp_path)
+        assert facts.beside == (".git",)
+        assert data.from_toml(data.to_toml(facts)) == facts
+        for name in ("../x", "..", "", 3):
+            with pytest.raises(LockError, match="without a folder"):
+                data.from_toml({"files": [], "beside": [name]})
         with pytest.raises(LockError, match="wanted a string, found 3"):
             data.from_toml({"files": [{"name": 3, "role": "input"}]})
 

@@ -146,6 +146,43 @@ def test_a_whole_journal_is_joined_with_the_one_before(place):
     assert {"command", "installed", "mark", "output"} <= told
 
 
+def test_files_of_a_superseded_run_are_left_out_however_late_they_reach_the_disk(place):
+    """Cell 1 wrote a, b, c and d; edited, it ran again as n 3."""
+    sources = ["%load_ext reprolock", "open('a', 'w')", "print(x)", "open('n', 'w')"]
+    path = {name: str(place / name) for name in "abcdno"}
+    for name in path.values():
+        Path(name).write_text("x")
+    file = {"event": "file", "op": "write", "size": 1, "mtime_ns": 5, "ino": 3, "via": "open"}
+    files = {
+        1: [
+            {**file, "path": path["a"]},
+            {**file, "path": path["b"]},
+            {**file, "path": path["c"]},
+            {**file, "op": "rename", "path": path["d"] + "0", "to": path["d"]},
+        ],
+        3: [
+            {**file, "path": path["n"]},
+            {**file, "path": path["b"]},
+            {**file, "path": path["a"], "via": "inotify", "late": True},
+            {**file, "path": path["b"], "via": "inotify", "late": True},
+            {**file, "path": path["o"], "via": "inotify", "late": True},
+        ],
+    }
+    events = whole(str(place))[:6]
+    for n, source in enumerate(sources):
+        cell = f"c{1 if n == 3 else n}"
+        events += [
+            {"event": "cell-start", "n": n, "source": source, "cell_id": cell, "count": n + 1, "at": 100.0 + n},
+            *({**one, "n": n} for one in files.get(n, [])),
+            {"event": "cell-end", "n": n, "ok": True, "error": None},
+        ]  # fmt: skip
+        if n == 2:
+            events.append({**file, "path": path["c"], "n": None, "via": "inotify"})
+    joined = taken(place, lines(events), b"")
+    told = [e.get("to") or e["path"] for e in joined.seen.events if e["event"] == "file"]
+    assert sorted(told) == [path["b"], path["b"], path["n"], path["o"]]
+
+
 @pytest.mark.parametrize(
     "step", [101, pytest.param(3, marks=pytest.mark.slow)], ids=["some bytes", "most bytes"]
 )

@@ -173,6 +173,22 @@ def test_folders_beside_the_notebook_s_that_a_cell_lists(folder, tmp_path):
     ]
 
 
+def test_what_no_copy_holds_is_told_where_the_notebook_s_folder_is_listed(folder):
+    recorded = record(folder, "import os\nos.listdir();", "!ls")
+    assert recorded.of("listed") == []
+    for name in ("pylock.nb.toml", "nb.reference.ipynb", "uv.toml"):
+        (folder / name).write_text("")
+    (folder / ".git").mkdir()
+    (folder / "env").mkdir()
+    (folder / "env" / "pyvenv.cfg").write_text("")
+    recorded = record(
+        folder, "1", "!true", "!ls", "import os\nos.listdir('..'); list(os.scandir());"
+    )
+    own = recorded.of("listed", path=str(folder))
+    assert [one["n"] for one in own] == [2, 3]
+    assert own[0]["beside"] == [".git", "env", "nb.reference.ipynb", "pylock.nb.toml"]
+
+
 def test_the_state_before_a_change_is_told(folder):
     before = (folder / "in.csv").stat()
     recorded = record(
@@ -189,6 +205,59 @@ def test_the_state_before_a_change_is_told(folder):
     assert update["mtime_before"] == append["mtime_ns"]
     assert "size_before" not in new
     assert "size_before" not in write
+
+
+def test_who_changed_a_file_is_unknown_where_nothing_of_the_notebook_was_at_work(folder):
+    settings = kernels.config(folder)
+    native = (
+        "import ctypes\nlibc = ctypes.CDLL(None)\nfd = libc.open(b'in.csv', 1)\n"
+        "libc.write(fd, b'x', 1); libc.close(fd);"
+    )
+    with kernels.kernel(kernels.own_python(), folder) as running:
+        running.run(kernels.start_code(settings), silent=True)
+        running.run("open('in.csv').read();")
+        (folder / "in.csv").write_text("changed")
+        running.run("open('in.csv', 'a').write('x');")
+        running.run("!echo >> in.csv")
+        running.run(native)
+        running.run("import subprocess\np = subprocess.Popen(['sleep', '60'])")
+        (folder / "in.csv").write_text("changed again")
+        running.run(native)
+        running.run("p.kill(); p.wait();")
+        (folder / "in.csv").write_text("and again")
+        running.run(kernels.finish_code(), silent=True)
+    events, _ = kernels.read_journal(settings.journal)
+    files = [event for event in events if event["event"] == "file"]
+    assert [(event["n"], event["op"], event.get("by")) for event in files] == [
+        (0, "read", None),
+        (None, "write", "unknown"),
+        (1, "append", None),
+        (2, "write", None),
+        (3, "write", None),
+        (None, "write", None),
+        (5, "write", None),
+        (None, "write", "unknown"),
+    ]
+
+
+def test_what_waited_in_an_open_file_is_told_as_late(folder):
+    recorded = record(
+        folder,
+        "f = open('out.txt', 'w'); f.write('x');",
+        "f = open('in.csv'); g = open('new.txt', 'w'); g.write('x'); g.close()",
+    )
+    assert recorded.one("file", op="write", n=1, via="inotify")["path"] == str(folder / "out.txt")
+    assert [one["n"] for one in recorded.of("file", late=True)] == [1]
+
+
+def test_many_small_files_are_all_told(folder):
+    many = "for i in range(300): open('m%d' % i, 'w').write('x')"
+    recorded = record(
+        folder, f"{many}\nimport os\nos.system('cat m0 in.csv > all')\nopen('all').read();"
+    )
+    assert recorded.files(0)[0] == ("read", "in.csv")
+    wanted = [*(("write", f"m{i}") for i in range(300)), ("write", "all"), ("read", "all")]
+    assert sorted(recorded.files(0)[1:]) == sorted([*wanted, ("read", "m0")])
 
 
 def test_a_native_write_before_a_read_is_told_before_it(folder):
@@ -313,7 +382,7 @@ def test_a_queue_that_ran_over_says_so(folder):
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 100_000:
         pytest.skip("the queue of this machine is too long to fill")
-    many = f"seq 1 {limit // 2} | while read i; do : > f$i; done"
+    many = f"seq 1 {limit} | while read i; do : > f$i; done"
     recorded = record(folder, f"import os\nos.system({many!r});", "open('in.csv').read();")
     assert recorded.one("may-have-missed")["reason"] == "the queue of file events ran over"
     assert recorded.one("may-have-missed")["n"] == 0

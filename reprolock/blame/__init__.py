@@ -19,6 +19,7 @@ _RANK = (
     "notebook.cells-changed",
     "data.content-changed",
     "data.missing",
+    "data.content-unknown",
     "randomness.seed-changed",
     "randomness.newly-unseeded",
     "randomness.unseeded",

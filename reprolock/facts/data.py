@@ -53,7 +53,8 @@ class DataFile:
     """One file. *name* is relative to the notebook's folder, ``platform:PATH`` below a folder that
     the platform gives to all its users, or ``external/DIGEST/NAME`` for a file far outside of
     both; *size* in bytes; *cell* the first that touched it; *problem* says why there is no digest;
-    *overwritten* that the run itself changed an input after reading it; *upload* that the user
+    *overwritten* that the run itself changed an input after reading it; *changed_since_read* that
+    something else did, so that nobody knows the digest of what was read; *upload* that the user
     uploaded it, by the call of that number, from 0; *fetched*: the command of the notebook that
     fetched it, which a run where it is need not do again; *installer*: only a command that
     installs or fetches read it.
@@ -66,6 +67,7 @@ class DataFile:
     cell: int | None = None
     problem: str | None = None
     overwritten: bool = False
+    changed_since_read: bool = False
     upload: int | None = None
     fetched: str | None = None
     installer: bool = False
@@ -79,13 +81,15 @@ class DataFile:
 @dataclass(frozen=True)
 class Data:
     """*folders*: those that the run made, by name; *folder* the notebook's own, where it lies below
-    a folder of the platform.
+    a folder of the platform. *beside*: what lay there when the run listed it, of locks, references,
+    and folders that no copy is made of.
     """
 
     files: tuple[DataFile, ...] = ()
     folders: tuple[str, ...] = ()
     may_have_missed: tuple[str, ...] = ()
     folder: str | None = None
+    beside: tuple[str, ...] = ()
 
     def by_role(self, role: str) -> tuple[DataFile, ...]:
         """Return the files of that *role*; checkpoints and models are outputs too."""
@@ -189,6 +193,10 @@ class _Seen:
     size: int | None
     mtime_ns: int | None
     written: bool
+    n: int | None = None
+    via: str | None = None
+    changed: bool = False  # by nobody knows whom
+    deleted: bool = False  # by the run
     upload: int | None = None
     fetched: str | None = None
     installer: bool = False
@@ -220,7 +228,9 @@ def parse(
     ordered = tuple(kept[name][0] for name in sorted(kept) if kept[name][0] is not None)
     made = {places.name(str(e["path"])) for e in events if e.get("event") == "folder"}
     folders = tuple(sorted(name for name in made if not name.startswith("external/")))
-    facts = Data(ordered, folders, tuple(missed), places.folder_name)
+    listed = [e for e in events if e.get("event") == "listed"]
+    beside = {printable(str(name)) for e in listed for name in e.get("beside") or ()}
+    facts = Data(ordered, folders, tuple(missed), places.folder_name, tuple(sorted(beside)))
     return facts, {name: str(places.here(path)) for name, (_, path) in kept.items()}
 
 
@@ -245,14 +255,43 @@ def _gather(events: list[Mapping[str, Any]], cell_of: Mapping[int, int]) -> list
         elif event.get("command"):
             _fetch(seen, op, event, cell_of)
         elif op == "rename" and event.get("to"):
-            _touch(seen, str(event["to"]), OUTPUT, event, cell_of).written = True
+            _write(seen, str(event["to"]), OUTPUT, event, cell_of)
+            _delete(seen, path, event)
         elif op in _WRITES:
             existed = op in ("append", "update") and bool(event.get("existed"))
-            entry = _touch(seen, path, INPUT if existed else OUTPUT, event, cell_of)
-            entry.written = True
+            _write(seen, path, INPUT if existed else OUTPUT, event, cell_of)
+        elif op == "delete":
+            _delete(seen, path, event)
         elif op in _READS:
             _touch(seen, path, INPUT, event, cell_of).installer = False
     return list(seen.values())
+
+
+def _write(
+    seen: dict[str, _Seen],
+    path: str,
+    role: str,
+    event: Mapping[str, Any],
+    cell_of: Mapping[int, int],
+) -> None:
+    """A change by nobody knows whom: of a file that the run read before, it counts as another's.
+
+    Between two cells a new file is none of the run's. In one cell native code may read and write.
+    """
+    known, n = seen.get(path), event.get("n")
+    if event.get("by") == "unknown":
+        if known is None and n is None:
+            return
+        native = known is not None and known.via == "inotify" and known.n == n
+        if known is not None and known.role == INPUT and not native:
+            known.changed = True
+            return
+    _touch(seen, path, role, event, cell_of).written = True
+
+
+def _delete(seen: dict[str, _Seen], path: str, event: Mapping[str, Any]) -> None:
+    if path in seen and event.get("by") != "unknown":
+        seen[path].deleted = True
 
 
 def _fetch(
@@ -292,8 +331,9 @@ def _touch(
 ) -> _Seen:
     if path not in seen:
         cell = cell_of.get(event.get("n", -1))
+        state = event.get("size"), event.get("mtime_ns")
         seen[path] = _Seen(
-            path, role, cell, event.get("size"), event.get("mtime_ns"), written=False
+            path, role, cell, *state, written=False, n=event.get("n"), via=event.get("via")
         )
     return seen[path]
 
@@ -308,31 +348,62 @@ def _describe(entry: _Seen, places: Places, memo: Path | None) -> DataFile | Non
         return None
     if entry.role == OUTPUT and _is_scratch(entry.path, places):
         return None
+    read = entry.role == INPUT and not entry.written
+    before = _digest_when_read(path, entry, memo) if read else None
     try:
         digest = _digest(path, status, memo)
+        if read and (entry.changed or _moved_on(entry, path.stat())) and digest != before:
+            return _lost(name, entry, "changed")
     except OSError as exc:
         return DataFile(
             name, entry.role, status.st_size, None, entry.cell, exc.strerror or str(exc)
         )
-    changed = entry.role == INPUT and (entry.written or _moved_on(entry, status))
     return DataFile(
         name,
         entry.role,
         status.st_size,
         digest,
         entry.cell,
-        overwritten=changed,
+        overwritten=entry.role == INPUT and entry.written,
         upload=entry.upload,
         fetched=entry.fetched,
         installer=entry.installer,
     )
 
 
+def _lost(name: str, entry: _Seen, what: str) -> DataFile:
+    """An input that something else than the run *what*: no digest can be claimed for it."""
+    return DataFile(
+        name,
+        INPUT,
+        entry.size,
+        None,
+        entry.cell,
+        f"{what} after it was read, by something else than the run",
+        changed_since_read=True,
+        upload=entry.upload,
+        fetched=entry.fetched,
+        installer=entry.installer,
+    )
+
+
+def _digest_when_read(path: Path, entry: _Seen, memo: Path | None) -> str | None:
+    """Return the digest that an earlier capture remembered of the state in which it was read."""
+    known = load(_memo_of(path, memo)) if memo is not None else None
+    if isinstance(known, list) and known[2:4] == [entry.size, entry.mtime_ns]:
+        return str(known[-1])
+    return None
+
+
+def _memo_of(path: Path, memo: Path) -> Path:
+    return memo / f"{sha256_text(str(path))}.json"
+
+
 def _digest(path: Path, status: os.stat_result, memo: Path | None) -> str:
     """Return the SHA-256 of the file, remembered where *memo* knows it in this very state."""
     if memo is None or status.st_size < _LARGE:
         return sha256_file(path)
-    place = memo / f"{sha256_text(str(path))}.json"
+    place = _memo_of(path, memo)
     names = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
     state = [getattr(status, name) for name in names]
     known = load(place)
@@ -356,6 +427,8 @@ def _gone(name: str, entry: _Seen) -> DataFile | None:
     """An input that is gone is told; an output that is gone was temporary."""
     if entry.role == OUTPUT:
         return None
+    if not entry.deleted:
+        return _lost(name, entry, "deleted")
     return DataFile(
         name,
         INPUT,
@@ -380,6 +453,7 @@ def to_toml(facts: Data) -> dict[str, Any]:
             "may-have-missed": list(facts.may_have_missed) or None,
             "folder": facts.folder,
             "folders": list(facts.folders) or None,
+            "beside": list(facts.beside) or None,
             "files": [
                 without_none(
                     {
@@ -390,6 +464,7 @@ def to_toml(facts: Data) -> dict[str, Any]:
                         "cell": file.cell,
                         "problem": file.problem,
                         "overwritten": file.overwritten or None,
+                        "changed-since-read": file.changed_since_read or None,
                         "upload": file.upload,
                         "fetched": file.fetched,
                         "installer": file.installer or None,
@@ -413,6 +488,7 @@ def from_toml(table: dict[str, Any]) -> Data:
                 cell=may(entry, "cell", int, where),
                 problem=may(entry, "problem", str, where),
                 overwritten=bool(may(entry, "overwritten", bool, where)),
+                changed_since_read=bool(may(entry, "changed-since-read", bool, where)),
                 upload=may(entry, "upload", int, where),
                 fetched=may(entry, "fetched", str, where),
                 installer=bool(may(entry, "installer", bool, where)),
@@ -427,7 +503,15 @@ def from_toml(table: dict[str, Any]) -> Data:
             str(text) for text in may(table, "may-have-missed", list, _WHERE) or ()
         ),
         folder=_folder(may(table, "folder", str, _WHERE)),
+        beside=tuple(_entry(name) for name in may(table, "beside", list, _WHERE) or ()),
     )
+
+
+def _entry(name: object) -> str:
+    """Return the name of an entry of a folder. Raises LockError for one that leads elsewhere."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise LockError(f"{_WHERE}.beside: wanted names without a folder, found {name!r}")
+    return name
 
 
 def _sound(name: str, where: str) -> str:
@@ -455,6 +539,8 @@ def check_inputs(facts: Data, places: Places) -> tuple[Finding, ...]:
 def _check(file: DataFile, path: Path | None, places: Places) -> Finding | None:
     if file.platform_path is not None and path is None:
         return _missing(file, "No such file or directory", places)
+    if file.changed_since_read and path is not None and not file.installer:
+        return _unknown(file)
     if path is None or file.sha256 is None or file.overwritten:
         return _unchecked(file, path)
     try:
@@ -520,6 +606,17 @@ def _unchecked(file: DataFile, path: Path | None) -> Finding:
     )
 
 
+def _unknown(file: DataFile) -> Finding:
+    return error(
+        "data.content-unknown",
+        f"{file.name} cannot be checked: it was {file.problem}, and nobody knows what "
+        f"cell {file.cell} read",
+        subject=file.name,
+        cell=file.cell,
+        hint="capture again, and let nothing else write to the file until the lock is there",
+    )
+
+
 def changed(file: DataFile, found: str) -> Finding:
     return error(
         "data.content-changed",
@@ -541,8 +638,10 @@ def compare(expected: Data, observed: Data) -> tuple[Finding, ...]:
         if after is None:
             # What a command read or made that did not run again need not be touched.
             findings += [] if file.fetched or file.installer else [_untouched(file)]
-        elif file.overwritten:
+        elif file.overwritten or file.changed_since_read:
             continue  # its content before the run is not known: said before the run
+        elif file.role == INPUT and after.changed_since_read:
+            findings.append(_unknown(after))
         elif file.sha256 and after.sha256 and file.sha256 != after.sha256:
             findings.append(
                 changed(file, after.sha256) if file.role == INPUT else _output(file, after)

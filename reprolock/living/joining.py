@@ -10,7 +10,7 @@ from reprolock import notebooks
 from reprolock.living import cells as living_cells
 from reprolock.living import hidden
 from reprolock.living.outputs import collect
-from reprolock.living.parts import earlier_parts
+from reprolock.living.parts import WRITES, earlier_parts
 from reprolock.living.sources import seedings, texts
 from reprolock.run import Seen
 
@@ -101,13 +101,34 @@ def _with_outputs(node: Any, last: Mapping[int, Execution], events: Iterable[Eve
 def _without_superseded(events: Iterable[Event], last: Mapping[int, Execution]) -> Iterable[Event]:
     """Leave out what runs saw that a later run of the same cell replaced, or that are in no cell.
 
-    A clean run does not have them; what it has itself is held against the rest.
+    A clean run does not have them; what it has itself is held against the rest. What such a run
+    left in an open file may reach the disk in a later cell, or between two: it is left out too.
     """
     standing = {one.n for one in last.values()}
+    events = list(events)
+    left_open = _changed_by_others_than(standing, events)
     for event in events:
         n = event.get("n")
-        if n is None or n in standing or event.get("event") not in _SEEN_BY_CELLS:
+        superseded = (n is not None and n not in standing) or (
+            _is_late(event) and _target(event) in left_open
+        )
+        if event.get("event") not in _SEEN_BY_CELLS or not superseded:
             yield event
+
+
+def _changed_by_others_than(standing: set[int], events: Sequence[Event]) -> set[str]:
+    """Return the files that superseded runs changed and none of the *standing* ones opened."""
+    files = [e for e in events if e.get("event") == "file" and not _is_late(e)]
+    opened = {_target(e) for e in files if e.get("n") in standing}
+    return {_target(e) for e in files if e.get("op") in WRITES} - opened
+
+
+def _is_late(event: Event) -> bool:
+    return bool(event.get("late")) or event.get("n") is None
+
+
+def _target(event: Event) -> str:
+    return str(event.get("to") or event.get("path"))
 
 
 def _without_draws_that_were_seeded(events: Iterable[Event]) -> Iterable[Event]:

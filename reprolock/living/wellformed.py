@@ -129,11 +129,11 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "output": {"type": _text, "content": _bundle},
     "file": {
         **dict.fromkeys(("path", "to", "real"), _path),
-        **dict.fromkeys(("op", "command", "via"), _text),
+        **dict.fromkeys(("op", "command", "via", "by"), _text),
         **dict.fromkeys(("size", "mtime_ns", "size_before", "mtime_before", "ino"), _whole),
     },
     "folder": {"path": _path},
-    "listed": {"path": _path},
+    "listed": {"path": _path, "beside": _texts},
     "mounted": {"path": _path},
     "second": {"path": _path},
     "uploaded": {"names": _list(_path)},

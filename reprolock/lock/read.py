@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock.digest import sha256_bytes
 from reprolock.errors import LockError
 from reprolock.facts import FAMILIES, Record
-from reprolock.facts.reading import need
+from reprolock.facts.reading import may, need
 from reprolock.lock import policy
 from reprolock.lock.model import FORMAT, Lock, content_digest
 
@@ -51,6 +51,17 @@ def read(path: Path) -> Lock:
         actual=actual,
         created=_created(ours.get("created")),
     )
+
+
+def reference_beside(path: Path) -> str | None:
+    """Return the name of the reference of the lock at *path*, None where it is the notebook itself.
+
+    Raises LockError where this is no lock of reprolock's.
+    """
+    ours = _check_format(path, parse(path, _bytes(path)))
+    about = need(ours, "notebook", dict, "tool.reprolock")
+    name = may(about, "reference", str, "tool.reprolock.notebook")
+    return None if name == about.get("path") else name
 
 
 def _created(value: Any) -> dt.datetime | None:

@@ -63,6 +63,11 @@ def processes() -> List[str]:
     return [known.get(pid) or name for pid, name, line in _children() if not _is_no_work(line)]
 
 
+def has_children() -> bool:
+    """Say whether a child process of this one lives; the debugger's is none of the notebook."""
+    return any(b"debugpy" not in line for _pid, _name, line in _children())
+
+
 def _is_no_work(line: bytes) -> bool:
     return b"debugpy" in line or any(idle in line for idle in _IDLE)
 

@@ -7,16 +7,23 @@ read at the end of each cell, which sees native readers and child processes too.
 A read is told at once, with the file's state before it. A write, a deletion or a renaming is
 told at the end of the cell, with the state it left. A file that a cell made and that is gone at
 the cell's end is left out: it is neither input nor output. Folders that a cell makes are told in
-the same way, and those beside the notebook's folder that a cell lists.
+the same way, and those beside the notebook's folder that a cell lists. Where it lists the
+notebook's own, what lies there of version control, caches, locks and references is told: verify
+lays out its copy of the folder by that.
 
 By inotify a file counts as read where its content was fetched or where it was opened and not
 written: a reader that maps the file into memory leaves no other trace. inotify does not say which
 process it was. What happens between two cells is therefore told of writes only, and notebooks,
-locks and hidden files are left out of what inotify sees.
+locks and hidden files are left out of what inotify sees. A change that only inotify saw, while no
+child process was at work and, between two cells, no thread of the notebook, is told as ``by``
+``unknown``: a program that is none of the run made it. While a cell runs, native code in this
+process may have: so it is told only where the file is larger than all that this process wrote
+meanwhile (``wchar`` of proc_pid_io(5)).
 """
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -24,20 +31,25 @@ import threading
 from importlib.util import source_from_cache
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from . import callers, inotify
+from . import atwork, callers, inotify
 from .cells import Running
 from .journal import Journal
-from .places import Places
+from .places import Places, not_copied
 
 _MOST_FOLDERS = 2000
 _WRITES = ("write", "append", "update")
+_CHANGES = frozenset((*_WRITES, "sqlite3"))
 _KINDS = ((stat.S_ISFIFO, "fifo"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"))
 _ACCESS_MODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
+_MOST_WRITES = 64  # files written anew between two looks at the queue of events
 
 
 class _Change:
-    """A file that the running cell changed: *existed* before it did, and the state it had then."""
+    """A file that the running cell changed: *existed* before it did, and the state it had then.
+
+    *late*: it was opened before the cell began, and what waited was written now.
+    """
 
     def __init__(self, before: Optional[os.stat_result], via: str) -> None:
         self.existed = before is not None
@@ -46,6 +58,7 @@ class _Change:
         self.ops: List[str] = []
         self.to: Optional[str] = None
         self.command: Optional[str] = None
+        self.late = False
 
     def unchanged(self, after: Optional[os.stat_result]) -> bool:
         return _state(self.before) == _state(after)
@@ -65,6 +78,10 @@ class Watch:
         self._watcher: Optional[inotify.Inotify] = None
         self._noted: Set[Tuple[str, str]] = set()
         self._reached: Set[Tuple[str, str]] = set()
+        self._changed: Set[str] = set()
+        self._reals: Dict[str, str] = {}
+        self._opened_now: Set[str] = set()
+        self._writes = 0
         self._changes: Dict[str, _Change] = {}
         self._databases: Set[str] = set()
         self._seen_folders: Set[str] = set()
@@ -73,16 +90,24 @@ class Watch:
         self._made_folders: Dict[str, None] = {}
         self._listed_folders: Set[str] = set()
         self._command: Optional[str] = None
+        self._started = False  # a child process, in this cell, or before it and it works still
+        self._at_work: Optional[bool] = None
+        self._written: Optional[int] = None
         self._drives: Set[str] = set()
         self._handlers: Dict[str, Callable[..., None]] = {
             "open": self._opened,
+            "os.fork": self._starts,
+            "os.forkpty": self._starts,
             "os.listdir": self._listed,
             "os.mkdir": self._making_folder,
+            "os.posix_spawn": self._starts,
             "os.remove": self._removed,
             "os.rename": self._renamed,
             "os.scandir": self._listed,
+            "os.system": self._starts,
             "os.truncate": self._truncated,
             "sqlite3.connect": self._connected,
+            "subprocess.Popen": self._starts,
         }
 
     def open(self) -> None:
@@ -96,6 +121,7 @@ class Watch:
     def end(self) -> None:
         self._quietly(self._drain, False)
         self._quietly(self._settle)
+        self._quietly(self._look_at_children)
 
     def settle(self) -> None:
         """Tell what happened since the last cell: the last thing before the end of the run."""
@@ -122,8 +148,15 @@ class Watch:
         self._drives.add(path)
 
     def also(self, event: str, handler: Callable[..., None]) -> None:
-        """Call *handler* with the arguments of the audit event *event*: one hook serves all."""
-        self._handlers[event] = handler
+        """Call *handler* too with the arguments of the audit event *event*: one hook serves all."""
+        first = self._handlers.get(event)
+
+        def both(*args: Any) -> None:
+            if first is not None:
+                first(*args)
+            handler(*args)
+
+        self._handlers[event] = both
 
     def unseen(self, action: Callable[..., Any], *args: Any) -> Any:
         """Return ``action(*args)``; what the hook would see of it is the recorder's own."""
@@ -196,10 +229,13 @@ class Watch:
             name = _source(name)
         if self._places.left_out(name):
             return
-        # A file that native code wrote a moment ago is told as written before it is read; and
-        # the queue of events stays short in a long cell.
-        self._drain(self._running.n is None)
-        before = _stat(name)
+        before = self._state_before(name)
+        self._writes += 1
+        if op != "write" or before is not None or self._writes > _MOST_WRITES:
+            # A file that native code wrote a moment ago is told as written before it is read; and
+            # the queue of events stays short in a long cell.
+            self._writes = 0
+            self._drain(self._running.n is None)
         if op == "read" and (before is None or not os.access(name, os.R_OK)):
             return  # It failed.
         if before is not None and op != "read" and not os.access(name, os.W_OK):
@@ -208,6 +244,12 @@ class Watch:
             return
         self._note(op, name, "open", before)
         self._watch_folder_of(name)
+
+    def _starts(self, *_args: Any) -> None:
+        self._started = True
+
+    def _look_at_children(self) -> None:
+        self._started = self._started and atwork.has_children()
 
     def _removed(self, path: Any, folder: Any = -1) -> None:
         name = _absolute(path, folder)
@@ -241,25 +283,41 @@ class Watch:
         name = os.getcwd() if path is None else _absolute(path)
         if name is None or self._running.n is None or name in self._listed_folders:
             return
-        if self._places.inside(name) or not self._places.near(name):
+        own = name == self._places.folder
+        if not own and (self._places.inside(name) or not self._places.near(name)):
             return
-        if self._places.folder_left_out(name) or not os.path.isdir(name):
+        if not own and self._places.folder_left_out(name):
             return
         caller = callers.behind_library(sys._getframe(1))
-        if caller is not None and not callers.is_machinery(caller):
+        if caller is None or callers.is_machinery(caller):
+            return
+        if own:
+            self._tell_own_listed()
+        elif os.path.isdir(name):
             self._listed_folders.add(name)
             self._journal.write("listed", n=self._running.n, path=name)
+
+    def _tell_own_listed(self) -> None:
+        folder = self._places.folder
+        if folder in self._listed_folders:
+            return
+        self._listed_folders.add(folder)
+        beside = not_copied(folder)
+        if beside:
+            self._journal.write("listed", n=self._running.n, path=folder, beside=beside)
 
     # -- what was seen in one cell ------------------------------------------------------------
 
     def _note(self, op: str, path: str, via: str, before: Optional[os.stat_result]) -> None:
         if (op, path) in self._noted:
             return
-        reached = (op, self._real(path))
-        if via == "inotify" and reached in self._reached:
+        real = self._real(path)
+        if via == "inotify" and (op, real) in self._reached:
             return  # The hook saw it, under the name of a link.
         self._noted.add((op, path))
-        self._reached.add(reached)
+        self._reached.add((op, real))
+        if op in _CHANGES:
+            self._changed.update((path, real))
         change = self._changes.get(path)
         if change is None and op == "read":
             self._tell("read", path, via, before, command=self._command)
@@ -297,9 +355,11 @@ class Watch:
     def _settle(self) -> None:
         self._settle_folders()
         changes, self._changes = self._changes, {}
-        self._noted, self._reached = set(), set()
+        self._noted, self._reached, self._changed = set(), set(), set()
+        self._opened_now = set()
         for path, change in changes.items():
             self._settle_one(path, change, _stat(path))
+        self._reals, self._at_work, self._written = {}, None, _bytes_written()
         if self._watcher is not None and self._watcher.overflowed:
             self._watcher.overflowed = False
             self._missed("the queue of file events ran over", again=True)
@@ -331,13 +391,34 @@ class Watch:
             existed=change.existed,
             before=before,
             command=change.command,
+            by=self._by(path, change, after),
+            late=change.late,
         )
+
+    def _by(self, path: str, change: _Change, after: Optional[os.stat_result]) -> Optional[str]:
+        """Return ``unknown`` where nothing that the notebook was seen to do explains the change."""
+        if change.via != "inotify" or change.command is not None or path in self._databases:
+            return None
+        between_cells = self._running.n is None
+        if not between_cells and after is not None and not self._wrote_less_than(after.st_size):
+            return None
+        if self._at_work is None:
+            self._at_work = (
+                self._started or atwork.has_children() or (between_cells and bool(atwork.threads()))
+            )
+        return None if self._at_work else "unknown"
+
+    def _wrote_less_than(self, size: int) -> bool:
+        """Say whether this process wrote fewer than *size* bytes since the cell began."""
+        now = _bytes_written()
+        return now is not None and self._written is not None and now - self._written < size
 
     def _tell_move(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         if change.to is None or after is not None:
             return  # It failed.
         now = _stat(change.to)
-        self._tell("rename", path, change.via, now, to=change.to, command=change.command)
+        by = self._by(path, change, _stat(change.to))
+        self._tell("rename", path, change.via, now, to=change.to, command=change.command, by=by)
 
     def _tell_database(self, path: str, change: _Change, after: Optional[os.stat_result]) -> None:
         """Tell a read from a write by the database's state: the connection looks the same."""
@@ -355,6 +436,8 @@ class Watch:
         existed: bool = False,
         before: Optional[os.stat_result] = None,
         command: Optional[str] = None,
+        by: Optional[str] = None,
+        late: bool = False,
     ) -> None:
         facts: Dict[str, Any] = {"n": self._running.n, "op": op, "path": path}
         if existed:
@@ -367,6 +450,10 @@ class Watch:
         facts["via"] = via
         if command is not None:
             facts["command"] = command
+        if by is not None:
+            facts["by"] = by
+        if late:
+            facts["late"] = True
         facts.update(_facts(now))
         real = self._real(path)
         if real != path:
@@ -374,20 +461,43 @@ class Watch:
         self._journal.write("file", **facts)
 
     def _real(self, path: str) -> str:
-        """Return *path* without symbolic links; folders are resolved once."""
-        if os.path.islink(path):
-            return os.path.realpath(path)
-        folder, name = os.path.split(path)
-        if folder not in self._real_folders:
-            self._real_folders[folder] = os.path.realpath(folder)
-        return os.path.join(self._real_folders[folder], name)
+        """Return *path* without symbolic links: files are resolved once a cell, folders once."""
+        real = self._reals.get(path)
+        if real is None:
+            real = self._reals[path] = self._resolved(path)
+        return real
+
+    def _state_before(self, path: str) -> Optional[os.stat_result]:
+        """Return what `_stat` does; one look tells a file from a link too."""
+        try:
+            state = os.lstat(path)
+        except (OSError, ValueError):
+            state = None
+        if state is not None and stat.S_ISLNK(state.st_mode):
+            return _stat(path)
+        if path not in self._reals:
+            self._reals[path] = self._within_folder(path)
+        return state
+
+    def _resolved(self, path: str) -> str:
+        return os.path.realpath(path) if os.path.islink(path) else self._within_folder(path)
+
+    def _within_folder(self, path: str) -> str:
+        folder = _folder_of(path)
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder)
+        return path if real == folder else os.path.join(real, os.path.basename(path))
 
     # -- what inotify saw ---------------------------------------------------------------------
 
     def _drain(self, between_cells: bool) -> None:
         if self._watcher is None:
             return
-        events = self._watcher.drain()
+        events = self._watcher.drain(self._changed)
+        listed, self._watcher.listed = self._watcher.listed, set()
+        if self._started and not between_cells and self._places.folder in listed:
+            self._tell_own_listed()
         only_opened: Dict[str, None] = {}
         moves = inotify.move_pairs(events)
         for seen in events:
@@ -396,7 +506,7 @@ class Watch:
             elif not self._unwatched(seen.path):
                 self._file_seen(seen, moves, only_opened, between_cells)
         for path in only_opened:
-            if not between_cells and not self._changed(path):
+            if not between_cells and path not in self._changed:
                 self._note_if_there("read", path)
 
     def _file_seen(
@@ -412,35 +522,36 @@ class Watch:
                 self._note_if_there("read", path)
         elif mask & (inotify.OPEN | inotify.CLOSE_NOWRITE):
             only_opened[path] = None
-        elif mask & inotify.CREATE:
-            if not self._changed(path):
-                self._note("write", path, "inotify", None)
-        elif mask & (inotify.MODIFY | inotify.CLOSE_WRITE):
-            if mask & inotify.MODIFY and not self._changed(path):
-                self._note("write", path, "inotify", _stat(path) or _GONE)
+            if mask & inotify.OPEN:
+                self._opened_now.add(path)
+        elif mask & (inotify.CREATE | inotify.MODIFY):
+            if path not in self._changed:
+                self._note_write(path, bool(mask & inotify.CREATE))
         elif mask & inotify.DELETE:
             self._note("delete", path, "inotify", _GONE)
         elif seen.cookie in moves:
             self._moved(*moves.pop(seen.cookie))
 
+    def _note_write(self, path: str, created: bool) -> None:
+        self._note("write", path, "inotify", None if created else _stat(path) or _GONE)
+        change = self._changes.get(path)
+        if change is not None and change.via == "inotify":
+            change.late = not created and path not in self._opened_now
+
     def _moved(self, path: Optional[str], to: Optional[str]) -> None:
         if path is not None and to is not None:
-            if ("rename", path) not in self._noted and not self._changed(to):
+            if ("rename", path) not in self._noted and to not in self._changed:
                 self._note_move(path, to, "inotify", None if self._made(path) else _GONE)
         elif path is not None:
             if ("rename", path) not in self._noted:
                 self._note("delete", path, "inotify", _GONE)
-        elif to is not None and not self._changed(to):
+        elif to is not None and to not in self._changed:
             self._note("write", to, "inotify", _stat(to))
 
     def _note_if_there(self, op: str, path: str) -> None:
         now = _stat(path)
         if now is not None and stat.S_ISREG(now.st_mode):
             self._note(op, path, "inotify", now)
-
-    def _changed(self, path: str) -> bool:
-        known = (*_WRITES, "sqlite3")
-        return any((op, path) in self._noted or (op, path) in self._reached for op in known)
 
     def _made(self, path: str) -> bool:
         return path in self._changes and not self._changes[path].existed
@@ -491,7 +602,7 @@ class Watch:
         return os.path.basename(folder).startswith(".") or self._places.folder_left_out(folder)
 
     def _watch_folder_of(self, path: str) -> None:
-        folder = os.path.dirname(path)
+        folder = _folder_of(path)
         if folder in self._seen_folders:
             return
         self._seen_folders.add(folder)
@@ -516,7 +627,7 @@ class Watch:
             waiting.extend(self._folders_in(folder))
             for name in _files_in(folder):
                 path = os.path.join(folder, name)
-                if not self._unwatched(path) and not self._changed(path):
+                if not self._unwatched(path) and path not in self._changed:
                     self._note("write", path, "inotify", None)
 
     def _missed(self, reason: str, again: bool = False) -> None:
@@ -552,6 +663,11 @@ def _absolute(path: Any, folder: Any = -1) -> Optional[str]:
     return os.path.abspath(name)
 
 
+def _folder_of(path: str) -> str:
+    """Return the folder of an absolute path in its normal form."""
+    return path.rpartition("/")[0] or "/"
+
+
 def _database(database: Any) -> Optional[str]:
     """Return the path of an SQLite database, given as a path or as a ``file:`` URI."""
     name = os.fsdecode(database)
@@ -574,6 +690,15 @@ def _source(bytecode: str) -> str:
     return source if os.path.exists(source) else bytecode
 
 
+def _bytes_written() -> Optional[int]:
+    """Return what this process has written by now, to whatever; None where nobody counts it."""
+    try:
+        with io.open("/proc/self/io", "rb") as file:
+            return int(file.read().partition(b"wchar: ")[2].split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def _stat(path: str) -> Optional[os.stat_result]:
     try:
         return os.stat(path)
@@ -589,7 +714,7 @@ def _facts(now: Optional[os.stat_result]) -> Dict[str, Any]:
     """Return size in bytes, time of change in nanoseconds and inode; null where there are none."""
     if now is None or now is _GONE:
         return {"size": None, "mtime_ns": None, "ino": None}
-    for is_kind, kind in _KINDS:
+    for is_kind, kind in () if stat.S_ISREG(now.st_mode) else _KINDS:
         if is_kind(now.st_mode):
             return {"size": None, "mtime_ns": None, "ino": now.st_ino, "kind": kind}
     return {"size": now.st_size, "mtime_ns": now.st_mtime_ns, "ino": now.st_ino}

@@ -22,6 +22,22 @@ _MACHINERY = frozenset(
         "dist-packages",
     ]
 )
+# What verify makes its copy of the notebook's folder without, beside environments.
+_NOT_COPIED = frozenset(
+    [
+        "__pycache__",
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        ".ipynb_checkpoints",
+        "node_modules",
+        ".tox",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+    ]
+)
 _PARENTS = 2
 _BYTECODE = (".pyc", ".pyo")
 _OF_THE_SYSTEM = (
@@ -82,6 +98,23 @@ def package_roots() -> List[str]:
     return sorted(named | {os.path.realpath(root) for root in named})
 
 
+def not_copied(folder: str) -> List[str]:
+    """Return the names in *folder* of what is not copied for another run: locks, references too."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [name for name in names if _is_not_copied(folder, name)]
+
+
+def _is_not_copied(folder: str, name: str) -> bool:
+    if name in _NOT_COPIED or name.endswith(".reference.ipynb"):
+        return True
+    if name.startswith("pylock.") and name.endswith(".toml"):
+        return True
+    return os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+
+
 class Places:
     """Answers for absolute paths; the folder nearest to a file decides.
 
@@ -117,7 +150,7 @@ class Places:
         """Say whether the file at the absolute *path* is none of the notebook's data."""
         if path.endswith(_BYTECODE) or path in self._own:
             return True
-        return self.folder_left_out(os.path.dirname(path))
+        return self.folder_left_out(path.rpartition("/")[0] or "/")
 
     def is_machinery(self, path: object) -> bool:
         """Say, quickly, whether *path* lies among installed packages or the like.

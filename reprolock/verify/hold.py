@@ -40,6 +40,7 @@ _WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 _MUST_EQUAL = (
     "notebook.",
     "data.content-changed",
+    "data.content-unknown",
     "installs.unsatisfied",
     "randomness.seed-changed",
     "randomness.newly-unseeded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -151,7 +152,7 @@ def stand_ins(locked: Lock) -> tuple[str, ...]:
     return (*(["colab"] if colab else []), *(["kaggle"] if platform == "kaggle" else []))
 
 
-def files_of(locked: Lock) -> dict[str, list[Path]]:
+def files_of(locked: Lock) -> dict[str, Any]:
     """Return what the scratch folder holds; an upload comes into it when its cell runs."""
     facts, places = locked.record[data.Data], data.Places(locked.path.parent)
 
@@ -167,7 +168,18 @@ def files_of(locked: Lock) -> dict[str, list[Path]]:
         "inputs": paths(file for file in inputs if file.upload is None),
         "outputs": paths((*facts.by_role(data.OUTPUT), *brought)),
         "made": made,
+        "unseen": _locks_and_references(locked.path.parent, facts.beside),
+        "empty": [n for n in facts.beside if not n.endswith((".toml", ".ipynb"))],
     }
+
+
+def _locks_and_references(folder: Path, seen: Iterable[str]) -> list[Path]:
+    """Return what captures left in *folder* and no run is known to have *seen* there."""
+    left: set[str | None] = set()
+    for path in folder.glob("pylock.*.toml"):
+        with contextlib.suppress(LockError):
+            left |= {path.name, lock.reference_beside(path)}
+    return [folder / name for name in left.difference(seen) if name is not None]
 
 
 def wanted_ground(options: Options, locked: Lock) -> elsewhere.Wanted:
