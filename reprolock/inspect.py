@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reprolock import lock
+from reprolock.export import unpack
 from reprolock.facts import FAMILIES, metrics, notebook, session
 from reprolock.finding import Finding, error, warning
 from reprolock.result import Result, Tolerance, Verdict
@@ -21,7 +22,7 @@ _EXACT = Tolerance(abs=0.0)
 def show(path: Path) -> Result:
     """Return the lock's record as plain data. Raises LockError where it cannot be read."""
     begun = time.monotonic()
-    locked = lock.read(path)
+    locked = _read(path)
     record: dict[str, Any] = {f.name: f.to_toml(locked.record[f.kind]) for f in FAMILIES}
     record["packages"]["pylock"] = lock.pylock_packages(locked.record)
     return Result(
@@ -40,7 +41,7 @@ def show(path: Path) -> Result:
 def diff(first: Path, second: Path) -> Result:
     """Compare two locks family by family. Raises LockError where one cannot be read."""
     begun = time.monotonic()
-    old, new = lock.read(first), lock.read(second)
+    old, new = _read(first), _read(second)
     results, about_metrics = metrics.compare(
         old.record[metrics.Metrics], new.record[metrics.Metrics], {}, _EXACT, frozenset()
     )
@@ -59,6 +60,12 @@ def diff(first: Path, second: Path) -> Result:
         findings=tuple(findings),
         extra={"locks": [str(first), str(second)]},
     )
+
+
+def _read(path: Path) -> Lock:
+    """Read the lock at *path*, or that in the bundle there."""
+    with unpack.lock_path(path, only_lock=True) as source:
+        return source.read()
 
 
 def _about(path: Path, locked: Lock) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from reprolock import lock
 from reprolock.errors import LockError, RebuildError
+from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
 from reprolock.finding import error
 from reprolock.rebuild import as_json, rebuild
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from reprolock.export.unpack import Bundle
     from reprolock.run import Say
 
 
@@ -27,13 +28,28 @@ def from_lock(
     allow_missing: tuple[str, ...],
     kinds: Sequence[str],
 ) -> Result:
-    """Rebuild the environment of the lock at *path*.
+    """Rebuild the environment of the lock at *path*, or of that in a bundle, without an index then.
 
     Raises LockError where the lock cannot be read or its digest does not hold. An environment that
     cannot be made gives the verdict COULD_NOT_REBUILD.
     """
+    with unpack.lock_path(path) as source:
+        return _rebuilt(
+            path, source, say, offline=offline, allow_missing=allow_missing, kinds=kinds
+        )
+
+
+def _rebuilt(
+    path: Path,
+    source: Bundle,
+    say: Say,
+    *,
+    offline: bool,
+    allow_missing: tuple[str, ...],
+    kinds: Sequence[str],
+) -> Result:
     begun = time.monotonic()
-    locked = lock.read(path.absolute())
+    locked = source.read()
     if not locked.intact:
         raise LockError(
             f"{path} was changed after it was written: its digest does not hold",
@@ -44,7 +60,8 @@ def from_lock(
         made = rebuild(
             locked.record[packages.Packages],
             locked.record[interpreter.Interpreter],
-            offline=offline,
+            offline=offline or source.is_whole,
+            at_hand=source.packages,
             progress=say,
             allow_missing=allow_missing,
             kinds=kinds,

@@ -12,7 +12,7 @@ import pytest
 from reprolock.result import Result, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
-FAMILIES = "notebook|interpreter|packages|system|hardware|data|randomness|metrics|outputs|run|rebuild|lock|recorder|usage|kernel|session|installs|platform|cache"
+FAMILIES = "notebook|interpreter|packages|system|hardware|data|randomness|metrics|outputs|run|rebuild|lock|recorder|usage|kernel|session|installs|platform|cache|bundle|export"
 CODE = re.compile(rf'"((?:{FAMILIES})\.[a-z0-9]+(?:-[a-z0-9]+)*)"')
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Rebuild, re-execute, compare, judge.",
     "diff": "Compare two locks.",
     "show": "Read a lock as a person would.",
+    "export": "Write a lock in another format.",
     "cache": "List, prune or verify the rebuilt environments.",
 }
 _INTERRUPTED = 130

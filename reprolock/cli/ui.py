@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reprolock.errors import (
+    BundleError,
+    ExportError,
     KernelError,
     LockError,
     NotebookError,
     RebuildError,
     ReprolockError,
+    UnsafeBundleError,
     UsageError,
 )
 
@@ -85,9 +88,12 @@ def failed(command: str, exc: ReprolockError) -> Result:
 _CODES: tuple[tuple[type[ReprolockError], str], ...] = (
     (UsageError, "usage.wrong"),
     (NotebookError, "notebook.unreadable"),
+    (UnsafeBundleError, "bundle.unsafe"),
+    (BundleError, "bundle.unreadable"),
     (LockError, "lock.unreadable"),
     (KernelError, "kernel.unusable"),
     (RebuildError, "rebuild.failed"),
+    (ExportError, "export.failed"),
     (ReprolockError, "run.failed"),
 )
 _LABELS = {
@@ -96,6 +102,8 @@ _LABELS = {
     "install": "installing packages",
     "check": "checking files",
     "look": "looking for files",
+    "fetch": "fetching files",
+    "pack": "packing files",
     "environment": "checking environments",
 }
 

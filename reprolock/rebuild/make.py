@@ -7,11 +7,12 @@ import re
 import shutil
 import threading
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_json
 from reprolock.errors import RebuildError
-from reprolock.facts.packages.index import Client
+from reprolock.facts.packages.index import Client, LinksFolder, LocalIndex, Source
 from reprolock.facts.packages.sources import configured_sources
 from reprolock.files import cache_dir
 from reprolock.rebuild import pip, uv
@@ -21,7 +22,7 @@ from reprolock.rebuild.interpreters import KINDS, Choice, choose, probe
 from reprolock.rebuild.plan import Plan, make_plan, relocated, write_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reprolock.facts.interpreter import Interpreter
@@ -86,12 +87,14 @@ def rebuild(
     allow_missing: Sequence[str] = (),
     installer: str | None = None,
     kinds: Sequence[str] = KINDS,
+    at_hand: Mapping[str, Path] = MappingProxyType({}),
 ) -> Environment:
     """Make the environment of *packages* for *interpreter*, or find it in the *cache* folder.
 
     *allow_missing*: names that may be left out. *installer*: ``uv`` or ``pip``; default uv, and
     pip where uv is absent or unable. *kinds*: of interpreters, in the order in which they are
-    looked for. *progress* is called with ``install``, ``check`` or ``wait``,
+    looked for. *at_hand*: files of a bundle, by SHA-256, that were checked.
+    *progress* is called with ``install``, ``check`` or ``wait``,
     the number of packages done and the number of all. The files of an environment, made now or
     earlier, have been held against the lock when it is returned.
 
@@ -99,7 +102,7 @@ def rebuild(
     """
     cache = (cache_dir() if cache is None else cache).absolute()
     say: Progress = progress or (lambda _what, _done, _all: None)
-    plan = make_plan(packages, allow_missing, lambda: configured_sources(client=Client()))
+    plan = make_plan(packages, allow_missing, lambda: _sources(offline=offline), at_hand)
     choice = choose(interpreter, kinds)
     count = len(plan.packages)
     key = _key(plan, choice)
@@ -115,6 +118,12 @@ def rebuild(
         (*choice.findings, *findings, *checked.findings),
         key,
     )
+
+
+def _sources(*, offline: bool) -> tuple[Source, ...]:
+    found = configured_sources(client=Client())
+    near = tuple(s for s in found if isinstance(s, (LinksFolder, LocalIndex)))
+    return near if offline else found
 
 
 def _key(plan: Plan, choice: Choice) -> str:
@@ -168,9 +177,10 @@ class _Job:
             plan = self._installed()
         self.say("check", 0, self.count)
         checked = check(plan, self.place.root, memo=self.memo)
-        if checked.failures and not self.offline and self._uv() is not None:
+        reachable = not self.offline or plan.is_local
+        if checked.failures and reachable and self._uv() is not None:
             # An installer's cache is trusted blindly by it, and may hold files that were edited.
-            self._sync(plan, offline=False, fresh=True)
+            self._sync(plan, offline=self.offline, fresh=True)
             checked = check(plan, self.place.root, memo=self.memo)
         if checked.failures:
             raise RebuildError(
@@ -196,7 +206,7 @@ class _Job:
             if moved is not None:
                 plan, done = moved, self._attempt(moved)
         if not done.ok:
-            raise _failure(done, offline=self.offline)
+            raise _failure(done, offline=self.offline and not plan.is_local)
         return plan
 
     def _attempt(self, plan: Plan) -> Completed:
@@ -226,7 +236,7 @@ class _Job:
         )  # fmt: skip
 
     def _by_pip(self, plan: Plan) -> Completed:
-        if self.offline:
+        if self.offline and not plan.is_local:
             raise RebuildError(
                 "pip cannot rebuild an environment without the network",
                 hint="install uv, whose cache serves without it",

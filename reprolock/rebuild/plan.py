@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
@@ -18,12 +19,12 @@ from reprolock.facts.packages import (
     WheelFile,
     to_pylock,
 )
-from reprolock.facts.packages.index import Client, Source, find_by_hash
+from reprolock.facts.packages.index import Client, IndexFile, Source, find_by_hash, local_path
 from reprolock.facts.packages.sources import configured_sources
 from reprolock.finding import Finding, note, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _SHOWN = 30
@@ -51,6 +52,14 @@ class Plan:
         return [_pin(package) for package in self.packages]
 
     @property
+    def is_local(self) -> bool:
+        """Whether all that is installed lies on this machine."""
+        return all(
+            not isinstance(p.source, VcsSource) and local_path(p.source.url) is not None
+            for p in self.packages
+        )
+
+    @property
     def download_bytes(self) -> int:
         """The sizes of the files that are to be had, where they are known."""
         return sum(getattr(package.source, "size", None) or 0 for package in self.packages)
@@ -68,8 +77,10 @@ def make_plan(
     packages: Packages,
     allow_missing: Sequence[str],
     sources: Callable[[], tuple[Source, ...]],
+    at_hand: Mapping[str, Path] = MappingProxyType({}),
 ) -> Plan:
     """Return the plan for *packages*. *sources* is asked only for files that lie in local folders.
+    Files *at_hand*, by SHA-256, are taken from there.
 
     Raises RebuildError naming all packages that cannot be had and are not in *allow_missing*.
     """
@@ -80,22 +91,37 @@ def make_plan(
     for package in packages.unresolved:
         if package.name in allowed:
             omitted.append(package.name)
-        elif (found := _local(package, sources)) is not None:
+        elif (found := _local(package, sources, at_hand)) is not None:
             wanted.append(found)
         else:
             lost.append(package)
     if lost:
         raise _cannot_be_had(lost)
     findings = tuple(_left_out(name) for name in sorted(omitted))
-    return Plan(tuple(sorted(wanted, key=lambda p: p.name)), tuple(sorted(omitted)), findings)
+    placed = (_placed(package, at_hand) for package in wanted)
+    return Plan(tuple(sorted(placed, key=lambda p: p.name)), tuple(sorted(omitted)), findings)
+
+
+def _placed(package: LockedPackage, at_hand: Mapping[str, Path]) -> LockedPackage:
+    """Return *package* with the address of its file at hand; its SHA-256 stays that of the lock."""
+    source = package.source
+    if isinstance(source, VcsSource) or source.sha256 not in at_hand:
+        return package
+    return replace(package, source=replace(source, url=at_hand[source.sha256].as_uri()))
 
 
 def _local(
-    package: UnresolvedPackage, sources: Callable[[], tuple[Source, ...]]
+    package: UnresolvedPackage,
+    sources: Callable[[], tuple[Source, ...]],
+    at_hand: Mapping[str, Path],
 ) -> LockedPackage | None:
     if package.filename is None or package.sha256 is None:
         return None
-    file = find_by_hash(sources(), package.name, package.filename, package.sha256)
+    if package.sha256 in at_hand:
+        path = at_hand[package.sha256]
+        file: IndexFile | None = IndexFile(package.filename, path.as_uri(), path=path)
+    else:
+        file = find_by_hash(sources(), package.name, package.filename, package.sha256)
     if file is None:
         return None
     kind = WheelFile if file.filename.endswith(".whl") else SdistFile

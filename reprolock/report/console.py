@@ -250,6 +250,18 @@ def _day(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, tz=dt.timezone.utc).date().isoformat()
 
 
+def export(result: dict[str, Any], verbose: bool) -> list[Line]:
+    about = result["export"]
+    lines = [
+        Line(f"exported  {clean(about['path'])}", "bold green"),
+        Line(f"  {about['format']}, {size(about['size'])}, sha256 {about['sha256']}"),
+        *_findings(result["findings"], verbose),
+    ]
+    if about["format"] == "bundle":
+        lines += [Line(""), Line(f"verify it with: reprolock verify {_quoted(about['path'])}")]
+    return lines
+
+
 def diff(result: dict[str, Any], verbose: bool) -> list[Line]:
     same = not result["findings"] and not any(m["status"] != "exact" for m in result["metrics"])
     title = "the two locks hold the same" if same else "they differ"

@@ -18,6 +18,7 @@ from reprolock.verify.prepare import (
     read_lock,
     reference_of,
     source_of,
+    unpacked,
     uploads_of,
     wanted_ground,
 )
@@ -34,14 +35,16 @@ __all__ = ["STEPS", "Options", "verify"]
 def verify(options: Options, say: Say) -> Result:
     """Rebuild, re-execute, compare and judge. Never raises for what a lock or a notebook does."""
     state = State(options, say, time.monotonic())
-    try:
-        return _steps(state)
-    except Stop as stop:
-        return result_of(state, stop.verdict)
+    with ExitStack() as stack:
+        try:
+            return _steps(state, stack)
+        except Stop as stop:
+            return result_of(state, stop.verdict)
 
 
-def _steps(state: State) -> Result:
+def _steps(state: State, whole: ExitStack) -> Result:
     with step(state, "read"):
+        unpacked(state, whole)
         state.locked = locked = read_lock(state)
     with step(state, "source"):
         state.notebook = source = source_of(state, locked)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reprolock import blame
-from reprolock.digest import sha256_bytes
+from reprolock.digest import sha256_file
 from reprolock.facts import (
     notebook,
 )
@@ -62,8 +62,10 @@ def _with_ids(state: State) -> Iterator[Finding]:
 
 def _lock_json(state: State) -> dict[str, Any]:
     path = state.options.lock
+    if state.locked is None and not path.is_file():
+        return {"path": str(path)}
     try:
-        sha256 = state.locked.sha256 if state.locked else sha256_bytes(path.read_bytes())
+        sha256 = state.locked.sha256 if state.locked else sha256_file(path)
     except OSError:
         return {"path": str(path)}
     return {"path": str(path), "sha256": sha256}

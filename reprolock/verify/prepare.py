@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprolock import elsewhere, lock, notebooks
 from reprolock.errors import LockError
+from reprolock.export import unpack
 from reprolock.facts import (
     data,
     notebook,
@@ -26,6 +27,7 @@ from reprolock.result import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import ExitStack
 
     from reprolock.finding import Finding
     from reprolock.lock import Lock
@@ -34,8 +36,15 @@ from reprolock.verify.state import Options, State, Stop
 from reprolock.verify.substituted import STOOD_IN_FOR, without_platform_packages
 
 
+def unpacked(state: State, stack: ExitStack) -> None:
+    """Take the lock from where it is; a bundle is unpacked until *stack* ends."""
+    source = stack.enter_context(unpack.lock_path(state.options.lock))
+    state.source = source
+    state.options = replace(state.options, maps=source.maps_with(state.options.maps))
+
+
 def read_lock(state: State) -> Lock:
-    locked = lock.read(state.options.lock.absolute())
+    locked = state.source.read() if state.source else lock.read(state.options.lock.absolute())
     if not locked.intact:
         state.findings.append(
             error(
@@ -131,7 +140,8 @@ def python_for(state: State, locked: Lock) -> Path:
     environment = rebuild(
         locked.record[packages.Packages],
         locked.record[interpreters.Interpreter],
-        offline=options.offline,
+        offline=options.offline or (state.source is not None and state.source.is_whole),
+        at_hand=state.source.packages if state.source else {},
         progress=state.say,
         allow_missing=(*options.allow_missing, *_of_the_platform(locked)),
     )

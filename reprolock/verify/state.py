@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reprolock.errors import LockError, NotebookError, RebuildError, ReprolockError, UsageError
+from reprolock.errors import (
+    BundleError,
+    LockError,
+    NotebookError,
+    RebuildError,
+    ReprolockError,
+    UnsafeBundleError,
+    UsageError,
+)
 from reprolock.finding import Finding, error
 from reprolock.result import Step, StepStatus, Tolerance, Verdict
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reprolock.execute import Limits
+    from reprolock.export.unpack import Bundle
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
     from reprolock.rebuild import Environment
@@ -52,7 +61,7 @@ class Options:
 
 @dataclass
 class State:
-    """What the steps have found so far."""
+    """What the steps have found so far. *source*: the lock, out of a bundle where it was in one."""
 
     options: Options
     say: Say
@@ -63,6 +72,7 @@ class State:
     notebook: NotebookFile | None = None
     environment: Environment | None = None
     substitutions: tuple[dict[str, Any], ...] = ()
+    source: Bundle | None = None
 
 
 class Stop(Exception):  # noqa: N818  it carries a verdict and is no error
@@ -97,6 +107,9 @@ def step(state: State, name: str, *, skip: bool = False) -> Iterator[None]:
 
 
 def _meaning(step: str, exc: ReprolockError) -> tuple[str, Verdict]:
+    if isinstance(exc, BundleError):
+        unsafe = isinstance(exc, UnsafeBundleError)
+        return "bundle.unsafe" if unsafe else "bundle.unreadable", Verdict.UNVERIFIABLE
     if isinstance(exc, LockError):
         return "lock.unreadable", Verdict.UNVERIFIABLE
     if isinstance(exc, NotebookError):
