@@ -17,7 +17,8 @@ class Evidence:
     within a numeric tolerance only, differing outputs that the policy excuses. *compared* counts
     the cells with outputs that were held against the reference. *unseeded_from* is the first
     cell that drew without a seed, in either run. *must_equal* counts the findings on what has to be
-    equal (notebook, inputs, seeds); *files_differ* says that a written file has other content,
+    equal (notebook, inputs, seeds); *in_doubt* says that in the recorded run a version may have
+    computed which the lock has not; *files_differ* says that a written file has other content,
     *files_inexact* other bytes of a kind that cannot be looked into.
     """
 
@@ -29,6 +30,7 @@ class Evidence:
     excused: tuple[int, ...] = ()
     unseeded_from: int | None = None
     must_equal: int = 0
+    in_doubt: bool = False
     files_differ: bool = False
     files_inexact: bool = False
 
@@ -46,7 +48,9 @@ def judge(evidence: Evidence) -> Verdict:  # noqa: PLR0911  one return for each 
         return _without_metrics(evidence)
     if not evidence.metrics and not evidence.compared:
         return Verdict.INCONCLUSIVE
-    if evidence.different or evidence.excused or evidence.must_equal or evidence.files_differ:
+    if evidence.different or evidence.excused or evidence.must_equal:
+        return Verdict.PARTIAL
+    if evidence.files_differ or evidence.in_doubt:
         return Verdict.PARTIAL
     exact = statuses <= {MetricStatus.EXACT} and not evidence.inexact and not evidence.files_inexact
     return Verdict.BIT_EXACT if exact else Verdict.REPRODUCED_WITHIN_TOLERANCE

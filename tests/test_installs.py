@@ -17,6 +17,7 @@ import pytest
 from reprolock.compare import CompareOptions, compare_cells
 from reprolock.compare.model import CellStatus
 from reprolock.facts import installs
+from reprolock.facts.data import Data, DataFile, Places
 from reprolock.facts.installs import Change, Command, Installs, Stale
 from reprolock.facts.packages import (
     LockedPackage,
@@ -142,7 +143,12 @@ def test_requirements_are_read_with_those_of_files(tmp_path):
         "a>=1", "numpy>=1", "deep", "foo[bar]==2", "b[c]==2",
     )  # fmt: skip
     assert of("cd sub && pip install -r r.txt").unread == ("r.txt",)
-    assert of("pip install -t lib x").elsewhere
+    for there in ("-t lib", "-Ut lib", "--target=lib", "--prefix env", "--root r"):
+        assert of(f"pip install {there} x").elsewhere
+    for here in ("-rt.txt", f"--prefix {sys.prefix}", "--upgrade-strategy eager", "--src lib"):
+        assert not of(f"pip install {here} x").elsewhere
+    assert of("uv pip sync --target lib r.txt").elsewhere
+    assert of("PIP_TARGET=lib pip install x").elsewhere
     assert of("uv add --dev x 'y>1'").requirements == ("x", "y>1")
     assert of("pip uninstall -y x").requirements == ()
 
@@ -161,6 +167,11 @@ def test_requirements_are_read_with_those_of_files(tmp_path):
         ("git clone https://a/b && cd b && wget http://q/z", ["b", "b/z"]),
         ("gdown 123", None),
         ("kaggle datasets download -d me/set -p data", ["data/set.zip"]),
+        ("pip install -t lib -rrequirements.txt", ["lib"]),
+        ("cd sub && pip install --prefix=env x", ["sub/env"]),
+        ("uv pip install --target lib x", ["lib"]),
+        ("PIP_TARGET=lib pip install x", ["lib"]),
+        ("pip install -rrequirements.txt -ct.txt", []),
     ],
 )
 def test_the_files_that_a_command_makes(text, made):
@@ -187,6 +198,54 @@ def test_the_files_that_a_command_makes(text, made):
         "wget https://a/zzz-in-the-environment",
         "pip install /home/zzz/wheels/x-1-py3-none-any.whl",
         "pip install file:///home/zzz/x.whl",
+        "git -c http.extraHeader='Authorization: Bearer zzz' clone http://h/r",
+        'git -c "http.https://h/.extraHeader=Authorization: Bearer zzz" clone http://h/r',
+        'git config --global http.extraHeader "Authorization: Basic zzz" && git clone http://h/r',
+        "curl --oauth2-bearer zzz -O https://h/f",
+        "curl --pass zzz -E cert.pem -O https://h/f",
+        "curl -E cert.pem:zzz -O https://h/f",
+        "curl -F pass=zzz -o f https://h",
+        "curl -F a=b -F 'pass=zzz' -o f https://h",
+        "curl -H 'Apikey zzz' -O https://h/f",
+        'curl -H "X-Any: Bearer zzz" -O https://h/f',
+        "curl -H Apikey\\ zzz -O https://h/f",
+        "wget --header='X-Session-Id: zzz' https://h/f",
+        "kaggle config set -n key -v zzz && kaggle datasets download x",
+        "kaggle config set --name key --value=zzz && kaggle datasets download x",
+        "echo zzz | docker login -u me --password-stdin; pip install x",
+        'echo "zzz" | base64 -d | gh auth login --with-token && git clone http://h/r',
+        "printf '%s' 'zzz' | sudo -S apt-get install x",
+        "docker login --password-stdin <<< zzz; pip install x",
+        'docker login --password-stdin <<<"zzz zzz"; pip install x',
+        "docker login -u me --password-stdin <<EOF; pip install x\nzzz\nEOF",
+        "printf 'machine h login u password zzz' > ~/.netrc; wget http://h/f",
+        "printf 'machine h\\nlogin u\\npassword zzz\\n' >> ~/.netrc; wget http://h/f",
+        "cat > ~/.netrc <<EOF\nmachine h login u password zzz\nEOF",
+        'echo \'{"username":"u","key":"zzz"}\' > ~/.kaggle/kaggle.json; kaggle datasets download x',
+        'echo "{\\"username\\":\\"u\\",\\"key\\":\\"zzz\\"}" > k.json; kaggle datasets download x',
+        "echo zzz > /root/.ssh/id_rsa; git clone git@h:a/b",
+        "unzip -P zzz a.zip; wget https://h/a.zip",
+        "unzip -Pzzz a.zip; wget https://h/a.zip",
+        "7z x -pzzz a.7z; wget https://h/a.7z",
+        "7z x '-pzzz' a.7z; wget https://h/a.7z",
+        "unrar x -hpzzz a.rar; wget https://h/a.rar",
+        "sshpass -p zzz scp h:f . ; git clone h:r",
+        "sshpass -pzzz scp h:f . ; git clone h:r",
+        "mysql -u me -pzzz db < x.sql; pip install x",
+        "openssl enc -d -k zzz -in a; wget https://h/f",
+        "openssl enc -d -pass pass:zzz -in a; wget https://h/f",
+        "pip install --extra-index-url=https://me:p@zzz@h/simple x",
+        "curl -H @- -o f https://h <<< 'Authorization: zzz'",
+        "wget 'https://h/f?AWSAccessKeyId=zzz'",
+        "wget 'https://h/f?a=1&AWSAccessKeyId=zzz&Expires=1'",
+        "aws configure set aws_secret_access_key zzz; pip install x",
+        "wandb login zzz; pip install x",
+        "sshpass '-pz zzz' scp h:f .; git clone h:r",
+        "curl '--header=Authorization: Bearer zzz' -O https://h/f",
+        "hf '--token=a zzz' download x; pip install x",
+        "docker login -u me -p zzz h; pip install x",
+        "curl -H X-Any:Bearer\\ zzz -O https://h/f",
+        "curl -H Authorization:\\ Basic\\ zzz -O https://h/f",
     ],
 )
 def test_credentials_and_private_paths_are_cut_out(text, monkeypatch):
@@ -201,6 +260,36 @@ def test_what_is_no_credential_stays():
         "python -u -m pip install x",
         "wget --auth-no-challenge https://a/b",
         "kaggle datasets download -d me/set",
+        "pip install -p x",
+        "mkdir -p dir && wget https://h/f",
+        "wget -P folder https://h/f",
+        "cp -p a b; wget https://h/f",
+        "unzip -p a.zip f | head; wget https://h/a.zip",
+        "unzip -o -d data a.zip; wget https://h/a.zip",
+        "docker run -p 80:80 x; pip install x",
+        "mysql -P 3306 -p db; pip install x",
+        "awk -F= 1 f; curl -O https://h/f",
+        "grep -F a=b f; pip install x",
+        "echo hello | tee log; pip install x",
+        "yes | apt-get install x",
+        "echo y | conda install x",
+        "curl -H 'Accept: text/csv' -O https://h/f",
+        'curl -H "User-Agent: me" -o f https://h/f',
+        "git -c core.autocrlf=false clone https://h/a",
+        "git clone git@github.com:a/b",
+        "pip install 'x @ git+https://h/a/b@v2'",
+        "pip install git+https://h/a@v2#egg=a",
+        "7z x a.7z -odata; wget https://h/a.7z",
+        "openssl enc -d -pass env:NAME -in a; wget https://h/f",
+        "gdown --fuzzy https://h/f -O x",
+        "pip config set global.index-url https://h/simple; pip install x",
+        "git config user.name me && git clone https://h/a",
+        "tar -xkf a.tgz; wget https://h/a.tgz",
+        "echo done > log.txt; pip install x",
+        'echo \'{"vocab": "abc"}\' > tokenizer.json; wget https://h/f',
+        "huggingface-cli download gpt2; pip install x",
+        "cat r.txt | xargs pip install",
+        "curl -H Accept:x https://h/token -o f",
     ):
         assert credentials.written(text, "/n") == text
     assert credentials.written("pip install -r /n/sub/r.txt", "/n") == "pip install -r ./sub/r.txt"
@@ -273,17 +362,123 @@ def test_a_command_that_failed_then_need_not_hold_now():
     assert installs.unsatisfied(Installs((command,)), Installs((now,)), LOCKED, "3.11") == ()
 
 
+def asked(text: str, cell: int, *requirements: str, **more) -> Command:
+    return Command(text, ("pip",), cell=cell, status=0, requirements=requirements, **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity"),
+    [
+        ((), "unsatisfied", "error"),
+        ((Change("numpy", None, "1.26.4", 3),), "unsatisfied", "error"),
+        ((Change("numpy", "1.25.0", "1.26.4", 3),), "unsatisfied", "error"),
+        ((Change("numpy", "1.24.0", "1.26.4", 3, system=True),), "unsatisfied", "error"),
+        ((Change("NumPy", "1.24.0", "1.26.4", 3),), "superseded", "note"),
+        ((Change("numpy", "1.24.0", "1.26.4", 3, loaded=True),), "superseded", "warning"),
+    ],
+)
+def test_what_the_recorded_run_replaced_itself_is_no_contradiction(changes, code, severity):
+    first, second = asked("a", 1, "numpy==1.24.0"), asked("b", 3, "numpy==1.26.4")
+    then = Installs((first, second), changes)
+    now = Installs(tuple(dataclasses.replace(c, answered=True) for c in (first, second)))
+    (found,) = installs.unsatisfied(then, now, LOCKED, "3.11")
+    assert (found.code, found.severity.value) == (f"installs.{code}", severity)
+    assert (found.subject, found.cell) == ("numpy", 1)
+    # Another request than the recorded one has no such excuse.
+    other = Installs((dataclasses.replace(first, asked="c", answered=True),))
+    assert [f.code for f in installs.unsatisfied(then, other, LOCKED, "3.11")] == [
+        "installs.unsatisfied"
+    ]
+
+
+def test_a_version_that_was_loaded_before_it_was_replaced_is_marked():
+    def event(kind, **facts):
+        return {"event": kind, "n": 1, **facts}
+
+    def command(number, text):
+        return event("command", number=number, asked=text, kinds=["pip"], via="shell")
+
+    facts = installs.parse(
+        [
+            command(1, "a==1"),
+            event("installed", distributions=[{"name": "A", "before": "1", "after": "2"}]),
+            event(
+                "memory-differs",
+                modules=[{"module": "a", "distribution": "a", "memory": "1", "disk": "2"}],
+            ),
+            command(2, "a==2"),
+            event("memory-differs", modules=[]),
+            command(3, "a==1"),
+        ],
+        {1: 0},
+    )
+    assert facts.changes == (Change("A", "1", "2", 0, loaded=True),)
+    assert facts.stale == ()
+    # What was asked last is last, also where it had been asked before.
+    assert [c.asked for c in facts.commands] == ["a==2", "a==1"]
+
+
+def files(*names: str, by: str) -> Data:
+    return Data(tuple(DataFile(name, "input", 1, "0" * 64, 1, fetched=by) for name in names))
+
+
+def test_an_install_elsewhere_is_answered_where_its_files_are_here(tmp_path):
+    command = asked("pip install -t lib x", 1, "x", elsewhere=True)
+    places = Places(tmp_path)
+    names = ("lib/x.py", "lib/x-1.dist-info/METADATA")
+
+    def answers(made: Data, command: Command = command) -> dict[str, int]:
+        return installs.answers(Installs((command,)), made, places)
+
+    made = files(*names, by=command.asked)
+    assert answers(made) == {}
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    assert answers(made) == {command.asked: 0}
+    assert answers(Data()) == answers(files("lib/x.py", by=command.asked)) == {}
+    assert answers(files(*names, "lib/y.py", by=command.asked)) == {}
+    assert answers(Data(), dataclasses.replace(command, status=1)) == {command.asked: 1}
+    assert answers(Data(), dataclasses.replace(command, elsewhere=False)) == {command.asked: 0}
+
+
+def test_a_command_that_ran_again_has_to_make_its_files_again(tmp_path):
+    command = asked("pip install -t lib x", 1, "x", elsewhere=True)
+    again = dataclasses.replace(command, why="not-here")
+    then, made = Installs((command,)), files("lib/x.py", "lib/y.py", by=command.asked)
+
+    def codes(findings) -> list[str]:
+        return [f"{f.severity.value} {f.code}" for f in findings]
+
+    assert codes(installs.compare(then, Installs((again,)))) == ["warning installs.fetched-again"]
+    failed = Installs((dataclasses.replace(again, status=1),))
+    assert codes(installs.compare(then, failed))[1:] == ["error installs.rerun-failed"]
+    ran = Installs((again,))
+    assert installs.not_made(made, made, ran, Places(tmp_path)) == ()
+    (found,) = installs.not_made(made, Data(), ran, Places(tmp_path))
+    assert found.code == "installs.rerun-failed"
+    assert "lib/x.py and 1 more" in found.message
+    # What lay there before it ran need not be made.
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "x.py").write_text("1")
+    assert (
+        installs.not_made(files("lib/x.py", by=command.asked), Data(), ran, Places(tmp_path)) == ()
+    )
+
+
 def test_facts_survive_the_lock():
     facts = Installs(
         (
             Command("pip install a", ("pip",), "shell", 2, 0, ("a",), unread=("r.txt",)),
             Command("git clone x", ("git",), "subprocess", elsewhere=True),
         ),
-        (Change("a", None, "1.0", 2), Change("libfoo", "1", None, 3, system=True)),
+        (Change("a", "0.9", "1.0", 2, loaded=True), Change("libfoo", "1", None, 3, system=True)),
         (Stale("a", "a", "1.0", "2.0"), Stale("b", "b", "1.0")),
     )
     assert installs.from_toml(installs.to_toml(facts)) == facts
     assert installs.from_toml({}) == Installs()
+    old = Installs((), (Change("a", "1.0", "2.0", 2),), (Stale("a", "a", "1.0", "2.0"),))
+    assert installs.from_toml(installs.to_toml(old)).changes[0].loaded
 
 
 # What installers print.
@@ -377,6 +572,144 @@ def test_where_the_command_ran_again_both_sides_are_cleaned():
     assert compared(source, PIP, other, installed_again=again).status is CellStatus.NORMALISED
     both = compared(source, PIP + "a 1\n", other + "a 2\n", installed_again=again)
     assert both.status is CellStatus.DIFFERENT
+
+
+CONDA = (
+    "Channels:\n - defaults\nPlatform: linux-64\n"
+    "Collecting package metadata (repodata.json): done\nSolving environment: done\n\n"
+    "## Package Plan ##\n\n  environment location: /opt/conda\n\n  added / updated specs:\n    - six\n\n"
+    "The following packages will be downloaded:\n\n"
+    "    package                    |            build\n"
+    "    ---------------------------|-----------------\n"
+    "    six-1.16.0                 |     pyhd3eb1b0_1          18 KB\n"
+    "    ------------------------------------------------------------\n"
+    "                                           Total:          18 KB\n\n"
+    "The following NEW packages will be INSTALLED:\n\n"
+    "  six                pkgs/main/noarch::six-1.16.0-pyhd3eb1b0_1\n\n"
+    "Preparing transaction: done\nExecuting transaction: done\n"
+)
+GDOWN = (
+    "Downloading...\nFrom: https://drive.google.com/uc?id=1\nTo: /content/d.csv\n"
+    "100%|██████████| 12.0/12.0 [00:00<00:00, 9.1kB/s]\n"
+)
+PRINTED = {
+    "!pip install alpha": PIP,
+    "!uv pip install alpha": UV,
+    "!apt-get install libfoo": APT,
+    "!conda install -y six": CONDA,
+    "!git clone https://h/b": GIT,
+    "!wget http://h/d.csv": WGET,
+    "!curl -O http://h/d.csv": CURL,
+    "!gdown 1": GDOWN,
+}
+AGAIN = frozenset({0})
+
+
+@pytest.mark.parametrize("source", PRINTED)
+@pytest.mark.parametrize("called", [None, {0: ("pip", "uv", "apt", "conda", "git", "fetch")}])
+def test_all_that_a_program_prints_is_known(source, called):
+    text = PRINTED[source]
+    options = {"called": called, "installed_again": AGAIN}
+    assert compared(source, text + "0.9\n", "0.9\n", **options).status is CellStatus.NORMALISED
+    assert compared(source, "0.9\n", text + "0.9\n", **options).status is CellStatus.NORMALISED
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "Length: {}",
+        "Length: {} [text/csv]",
+        "Saving to: run-{}",
+        "Downloaded: {}",
+        "Downloaded: {} files",
+        "Total wall clock time: {}",
+        "From: https://h/{}",
+        "From https://h/{}",
+        "To: {}",
+        "{}% 5/5 [",
+        "{}% [5/5]",
+        "{}%|###| 5/5 [x",
+        "Downloading {} files",
+        "Downloading data-{}.zip",
+        "Downloaded model-{}",
+        "Built index {}",
+        "Building index-{}",
+        " + accuracy==0.{}",
+        " - 0.{}",
+        "    - 0.{}",
+        "  loss 0.{}",
+        "  loss-{}",
+        "    loss-{} | 0.9",
+        "                    Total: {} KB",
+        "Total: {}",
+        "N: {}",
+        "W: 0.{}",
+        "debconf: {}",
+        "Setting up experiment {}",
+        "Removing {} outliers",
+        "  Added {} rows",
+        "  Removed {} outliers",
+        "  Resolved {} cases",
+        "Processing ./part-{}",
+        "Successfully built model-{}",
+        "Successfully installed accuracy-0.{}",
+        "Requirement already satisfied: 0.{}",
+        "Solving environment {}",
+        "Counting: {}",
+        "Updating: {}",
+        "DEPRECATION: {}",
+        "Fetched: {}",
+        "[notice] loss {}",
+        "━━━━━━━━━━ {}/99 epochs",
+        "1 2 3 4 5 6 7 8 9 10 11 {}",
+        "100 12 100 12 0 0 1200 0 --:--:-- --:--:-- --:--:-- {}",
+        "   {}K .......... .......... 10% 3M",
+        "License(s): {}",
+        "Platform: linux-{}",
+        "  latest version: {}",
+    ],
+)
+def test_a_line_of_the_notebook_counts_in_whatever_form(own):
+    """Behind every program's output, also where the programs ran in both runs."""
+    for source, text in PRINTED.items():
+        one, other = text + own.format(13) + "\n", text + own.format(14) + "\n"
+        for again in (AGAIN, frozenset()):
+            found = compared(source, one, other, installed_again=again)
+            assert found.status is CellStatus.DIFFERENT, source
+        bare = (text + "done\n0.9\n", text + "0.9\n")
+        assert compared(source, *bare, installed_again=AGAIN).status is CellStatus.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1  # git clone, then wget and pip install",
+        "print('use git, wget, curl, pip install x')",
+        "apt = 3\ngit = wget = curl = apt",
+        "!ls  # git clone",
+        '"""\nFrom git: apt-get install\n"""',
+    ],
+)
+def test_a_program_that_is_only_named_hides_nothing(source):
+    for text in (PIP, WGET, GIT, APT):
+        assert compared(source, text, "").status is CellStatus.DIFFERENT
+
+
+def test_the_recorded_commands_say_which_programs_were_called():
+    then = Installs(
+        (
+            Command("wget http://h/d.csv", ("fetch",), cell=0),
+            Command("pip download -d w x", ("fetch",), cell=1),
+            Command("git clone https://h/b", ("git",), cell=None),
+        )
+    )
+    now = Installs((Command("pip install x", ("pip",), cell=0),))
+    assert installs.called(then, now) == {0: {"fetch", "pip"}, 1: {"fetch", "pip"}}
+    assert compared("fetch()", WGET, "", called={0: ("fetch",)}).status is CellStatus.NORMALISED
+    assert compared("!wget x", WGET, "", called={0: ("git",)}).status is CellStatus.DIFFERENT
+    assert compared("!wget x", WGET, "", called={}).status is CellStatus.DIFFERENT
+    tail = "Successfully installed alpha-1.0\n"
+    assert compared("!pip install alpha | tail -1", tail, "").status is CellStatus.NORMALISED
 
 
 # In real kernels.
@@ -800,3 +1133,44 @@ def test_what_was_fetched_is_checked_and_fetched_again_where_it_is_gone(
     other = verify(cli, lock, *here)
     assert "data.content-changed" in other.codes("error")
     assert other.verdict == "DIVERGED"
+
+
+def test_an_install_into_a_folder_of_its_own_is_done_again_where_the_folder_is_gone(
+    cli, python, tmp_path
+):
+    """By a path that only a child process has: the environment holds another version."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for version in ("1.0", "2.0"):
+        name, content = make_wheel("alpha", version)
+        (wheels / name).write_bytes(content)
+    local = f"-q --no-index --find-links {wheels}"
+    subprocess.run(
+        [python, "-m", "pip", "install", *local.split(), "alpha==2.0"], check=True, cwd=tmp_path
+    )
+    made = notebooks.notebook(
+        f"!pip install {local} --target lib alpha==1.0",
+        "import subprocess, sys\n"
+        "print('used:', subprocess.check_output([sys.executable, '-c',"
+        " 'import alpha; print(alpha.VERSION)'], env={'PYTHONPATH': 'lib'}, text=True))",
+    )
+    notebooks.write(made, cli.cwd / "note.ipynb")
+    done = cli("capture", "note.ipynb", "--python", python, "--json")
+    assert done.code == 0, str(done)
+    lock, here = cli.cwd / "pylock.note.toml", ("--environment", str(python))
+    told = toml(lock.read_text())["tool"]["reprolock"]
+    assert told["installs"]["commands"][0]["elsewhere"]
+    by = {f["name"]: f for f in told["data"]["files"]}
+    assert by["lib/alpha-1.0.dist-info/METADATA"]["fetched"].startswith("pip install -q")
+
+    answered = verify(cli, lock, *here)
+    assert answered.verdict == "BIT_EXACT", str(answered)
+    assert "installs.fetched-again" not in answered.codes()
+    shutil.rmtree(cli.cwd / "lib")
+    again = verify(cli, lock, *here)
+    assert again.verdict == "BIT_EXACT", str(again)
+    assert "installs.fetched-again" in again.codes("warning")
+    shutil.rmtree(wheels)
+    failed = verify(cli, lock, *here)
+    assert "installs.rerun-failed" in failed.codes("error")
+    assert failed.verdict == "DIVERGED"

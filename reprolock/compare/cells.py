@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprolock.compare.align import align, identifier, joined
 from reprolock.compare.images import compare_images, compare_svg, is_raster
-from reprolock.compare.installers import forms_of
+from reprolock.compare.installers import tools_of
 from reprolock.compare.model import (
     IDENTICAL,
     CellComparison,
@@ -96,8 +96,8 @@ def compare_cells(
             other = observed[pairs[index]] if index in pairs else {}
             clock = clock or _CLOCK.search(joined(cell.get("source"))) is not None
             again = options.installed_again & {index}
-            forms = forms_of(joined(cell.get("source")))
-            own = replace(options, clock=clock, installers=forms, installed_again=again)
+            tools = _tools(index, cell, options)
+            own = replace(options, clock=clock, installers=tools, installed_again=again)
             setting = _Setting(own, states)
             cells.append(_compare_cell(index, cell, other, setting))
     added = sorted(set(range(len(observed))) - set(pairs.values()))
@@ -107,6 +107,12 @@ def compare_cells(
         if observed[index].get("cell_type") == "code"
     )
     return OutputComparison(tuple(cells))
+
+
+def _tools(index: int, cell: Mapping[str, Any], options: CompareOptions) -> tuple[str, ...]:
+    if options.called is not None:
+        return tuple(sorted(options.called.get(index, ())))
+    return tools_of(joined(cell.get("source")))
 
 
 def _compare_cell(

@@ -43,9 +43,10 @@ class CompareOptions:
     it must be the same as printed. *excused*: cell id or index of the cell in the expected
     notebook -> reason. *disabled*: names of normalisers that stay off. *extra_paths*:
     (folder, placeholder); give the folders of both runs the same placeholder. *clock*: the code
-    behind the text reads a clock, so that "took 3.2 s" is a measurement; *installers*: the forms
-    of the lines that programs print which the code calls to install or fetch; compare_cells sets
-    both cell by cell. *installed_again*: cells of which such programs ran in the new run too.
+    behind the text reads a clock, so that "took 3.2 s" is a measurement; *installers*: the
+    programs that the code calls to install or fetch; compare_cells sets both cell by cell.
+    *called*: index of the cell -> such programs, None where nobody recorded them, so that the
+    source has to tell. *installed_again*: cells of which such programs ran in the new run too.
     Raises UsageError where a tolerance is negative or not finite.
     """
 
@@ -56,6 +57,7 @@ class CompareOptions:
     extra_paths: tuple[tuple[str, str], ...] = ()
     clock: bool = False
     installers: tuple[str, ...] = ()
+    called: Mapping[int, Iterable[str]] | None = None
     installed_again: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from packaging.utils import canonicalize_name
+
+from reprolock.facts.packages.model import Packages, UnresolvedPackage
 from reprolock.facts.reading import checked, may, need, tables, without_none
 from reprolock.facts.requirements import Answer, answer_to
 from reprolock.finding import Finding, error, note, warning
@@ -12,15 +16,17 @@ from reprolock.finding import Finding, error, note, warning
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reprolock.facts.data import Data, Places
-    from reprolock.facts.packages.model import Packages
+    from reprolock.facts.data import Data, DataFile, Places
 
+T = TypeVar("T")
 _WHERE = "tool.reprolock.installs"
 _UNCHECKED = {
     "conda": "conda's packages have other names than those of the index",
     "apt": "the system's packages are not rebuilt",
 }
 _FETCHES = ("git", "fetch")
+_PIP_FETCHES = re.compile(r"\bpip[\d.]*\s+(?:-\S+\s+)*(?:download|wheel)\b")
+_METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Change:
-    """A distribution, or a package of the *system*, that a cell changed; None where it is not."""
+    """A distribution, or a package of the *system*, that a cell changed; None where it is not.
+
+    *loaded*: a module of the version *before* was loaded then, so that it may have computed.
+    """
 
     name: str
     before: str | None = None
     after: str | None = None
     cell: int | None = None
     system: bool = False
+    loaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,8 @@ class Installs:
 def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> Installs:
     """Read ``command``, ``command-end``, ``installed`` and ``memory-differs`` events.
 
-    A command of which no end was told was running when the kernel died.
+    A command of which no end was told was running when the kernel died. Of a command or a change
+    that came again the last place in the order counts.
     """
     commands: list[Command] = []
     place: dict[Any, int] = {}
@@ -104,7 +115,24 @@ def parse(events: Iterable[Mapping[str, Any]], cell_of: Mapping[int, int]) -> In
             changes += _changes(event, cell)
         elif kind == "memory-differs":
             stale = tuple(_stale(one) for one in event.get("modules") or ())
-    return Installs(tuple(dict.fromkeys(commands)), tuple(dict.fromkeys(changes)), stale)
+            changes = _marked(changes, stale)
+    return Installs(_last(commands), _last(changes), stale)
+
+
+def _last(facts: list[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(reversed(facts)))[::-1]
+
+
+def _marked(changes: list[Change], stale: tuple[Stale, ...]) -> list[Change]:
+    return [replace(one, loaded=True) if _was_loaded(one, stale) else one for one in changes]
+
+
+def _was_loaded(change: Change, stale: tuple[Stale, ...]) -> bool:
+    return not change.system and any(
+        canonicalize_name(one.distribution) == canonicalize_name(change.name)
+        and one.memory == change.before
+        for one in stale
+    )
 
 
 def _begun(event: Mapping[str, Any], cell: int | None) -> Command:
@@ -154,6 +182,7 @@ def to_toml(facts: Installs) -> dict[str, Any]:
                         "after": one.after,
                         "cell": one.cell,
                         "system": one.system or None,
+                        "loaded": one.loaded or None,
                     }
                 )
                 for one in facts.changes
@@ -180,10 +209,12 @@ def _command_table(command: Command) -> dict[str, Any]:
 
 
 def from_toml(table: dict[str, Any]) -> Installs:
+    stale = tuple(_read_stale(one) for one in tables(table, "memory-differs", _WHERE))
+    changes = [_read_change(one) for one in tables(table, "changes", _WHERE)]
     return Installs(
         commands=tuple(_read_command(one) for one in tables(table, "commands", _WHERE)),
-        changes=tuple(_read_change(one) for one in tables(table, "changes", _WHERE)),
-        stale=tuple(_read_stale(one) for one in tables(table, "memory-differs", _WHERE)),
+        changes=tuple(_marked(changes, stale)),  # an older lock has no such mark
+        stale=stale,
     )
 
 
@@ -209,6 +240,7 @@ def _read_change(entry: dict[str, Any]) -> Change:
         after=may(entry, "after", str, where),
         cell=may(entry, "cell", int, where),
         system=bool(may(entry, "system", bool, where)),
+        loaded=bool(may(entry, "loaded", bool, where)),
     )
 
 
@@ -232,9 +264,58 @@ def _texts(entry: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
 def compare(expected: Installs, observed: Installs) -> tuple[Finding, ...]:
     """Say which commands a replay had to run again, and which cells ask for something else."""
     again = [_ran_again(command) for command in observed.commands if command.why is not None]
-    old = {(c.cell, c.asked) for c in expected.commands}
+    old = {(c.cell, c.asked): c for c in expected.commands}
     new = [c for c in observed.commands if (c.cell, c.asked) not in old]
-    return (*again, *(_asks_otherwise(c) for c in new if c.why is None))
+    failed = [
+        _rerun_failed(command, f"it ended with status {command.status}")
+        for command in observed.commands
+        if command.why == "not-here"
+        and command.failed
+        and old.get((command.cell, command.asked), command).status == 0
+    ]
+    return (*again, *failed, *(_asks_otherwise(c) for c in new if c.why is None))
+
+
+def not_made(expected: Data, observed: Data, ran: Installs, places: Places) -> tuple[Finding, ...]:
+    """Say which commands ran again, and did not make what was not here of their files.
+
+    *places*: those of the files before the run.
+    """
+    findings = []
+    made = {file.name for file in observed.files}
+    for command in ran.commands:
+        if command.why is not None:
+            files = _files_of(command, expected)
+            lost = [f.name for f in files if f.name not in made and not _is_here(f, places)]
+            if lost:
+                more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+                findings.append(_rerun_failed(command, f"it did not make {lost[0]}{more}"))
+    return tuple(findings)
+
+
+def called(*runs: Installs) -> dict[int, frozenset[str]]:
+    """Return the kinds of the commands of each cell, in any of the *runs*.
+
+    ``pip download`` fetches, and prints what pip prints.
+    """
+    found: dict[int, frozenset[str]] = {}
+    for command in (command for run in runs for command in run.commands):
+        if command.cell is not None:
+            kinds = {*command.kinds, *(["pip"] if _PIP_FETCHES.search(command.asked) else [])}
+            found[command.cell] = found.get(command.cell, frozenset()) | kinds
+    return found
+
+
+def _rerun_failed(command: Command, why: str) -> Finding:
+    return error(
+        "installs.rerun-failed",
+        f"cell {command.cell} ran a command again, which did not do what it did in the recorded "
+        f"run ({why}): {command.asked}",
+        subject=command.asked,
+        cell=command.cell,
+        observed=command.status,
+        hint="put the captured files in their places, or see that the command can reach its source",
+    )
 
 
 def _ran_again(command: Command) -> Finding:
@@ -269,16 +350,34 @@ def _asks_otherwise(command: Command) -> Finding:
 def answers(facts: Installs, files: Data, places: Places) -> dict[str, int]:
     """Return the exit status of each recorded command that a replay can answer.
 
-    A command that fetched can be answered where all its files are here, or where it failed.
+    A command that fetched, or that installed outside of the environment, can be answered where all
+    its files are here, or where it failed.
     """
     found: dict[str, int] = {}
     for command in facts.commands:
-        fetched = [file for file in files.files if file.fetched == command.asked]
-        paths = [places.path(file.name) for file in fetched]
-        here = bool(paths) and all(path is not None and path.exists() for path in paths)
-        if here or command.failed or not set(command.kinds) & set(_FETCHES):
+        if command.failed or not _makes_files(command) or _are_here(command, files, places):
             found[command.asked] = command.status or 0
     return found
+
+
+def _makes_files(command: Command) -> bool:
+    return command.elsewhere or bool(set(command.kinds) & set(_FETCHES))
+
+
+def _are_here(command: Command, files: Data, places: Places) -> bool:
+    made = _files_of(command, files)
+    if command.elsewhere and not any(file.name.endswith(_METADATA) for file in made):
+        return False  # Its packages lie where nobody looked.
+    return bool(made) and all(_is_here(file, places) for file in made)
+
+
+def _files_of(command: Command, files: Data) -> list[DataFile]:
+    return [file for file in files.files if file.fetched == command.asked]
+
+
+def _is_here(file: DataFile, places: Places) -> bool:
+    path = places.path(file.name)
+    return path is not None and path.exists()
 
 
 # -- what is asked, held against what is there ------------------------------------------------
@@ -292,16 +391,21 @@ def unsatisfied(
     *python*: the version of the recorded interpreter, for markers. Extras cannot be held: a lock
     has no list of them.
     """
-    failed = {(c.cell, c.asked) for c in expected.commands if c.failed}
-    findings: dict[tuple[str, str | None, int | None], Finding] = {}
+    recorded = {(c.cell, c.asked): c for c in expected.commands}
+    findings: dict[tuple[str, str | None, int | None, Any], Finding] = {}
     for command in observed.commands:
-        if command.answered and (command.cell, command.asked) not in failed:
-            for finding in _held(command, locked, python):
-                findings.setdefault((finding.code, finding.subject, finding.cell), finding)
+        then = recorded.get((command.cell, command.asked))
+        if command.answered and not (then and then.failed):
+            changes = expected.changes if then else ()
+            for finding in _held(command, locked, python, changes):
+                key = (finding.code, finding.subject, finding.cell, finding.expected)
+                findings.setdefault(key, finding)
     return tuple(findings.values())
 
 
-def _held(command: Command, locked: Packages, python: str) -> list[Finding]:
+def _held(
+    command: Command, locked: Packages, python: str, changes: tuple[Change, ...]
+) -> list[Finding]:
     findings = [
         _not_checked(command, command.asked, why)
         for kind, why in _UNCHECKED.items()
@@ -317,8 +421,63 @@ def _held(command: Command, locked: Packages, python: str) -> list[Finding]:
         if answer.unchecked is not None:
             findings.append(_not_checked(command, text, answer.unchecked))
         elif not answer.holds:
-            findings.append(_unsatisfied(command, text, answer))
+            was = _replaced_since(text, answer, changes, python)
+            findings.append(
+                _superseded(command, text, answer, was)
+                if was
+                else _unsatisfied(command, text, answer)
+            )
     return findings
+
+
+def _replaced_since(
+    text: str, answer: Answer, changes: tuple[Change, ...], python: str
+) -> Change | None:
+    """Return the change by which the recorded run itself replaced what *text* asks for.
+
+    Of several the one whose module was loaded: that version may have computed.
+    """
+    known = [
+        change
+        for change in changes
+        if change.before is not None
+        and not change.system
+        and canonicalize_name(change.name) == canonicalize_name(answer.name)
+        and _held_then(text, change.name, change.before, python)
+    ]
+    return next((c for c in known if c.loaded), known[-1] if known else None)
+
+
+def _held_then(text: str, name: str, version: str, python: str) -> bool:
+    then = Packages(unresolved=(UnresolvedPackage(canonicalize_name(name), version, ""),))
+    return answer_to(text, then, python).holds
+
+
+def _superseded(command: Command, text: str, answer: Answer, was: Change) -> Finding:
+    now = f"holds {answer.version}" if answer.version else f"holds no {answer.name}"
+    by = "a cell" if was.cell is None else f"cell {was.cell}"
+    what = (
+        f"cell {command.cell} asks for {text}: the recorded run had {answer.name} {was.before} "
+        f"until {by} replaced or removed it, and the lock {now}"
+    )
+    if not was.loaded:
+        return note(
+            "installs.superseded",
+            what,
+            subject=answer.name,
+            cell=command.cell,
+            expected=text,
+            observed=answer.version,
+        )
+    return warning(
+        "installs.superseded",
+        f"{what}; {was.before} was loaded then and may have computed, and this run used it nowhere",
+        subject=answer.name,
+        cell=command.cell,
+        expected=was.before,
+        observed=answer.version,
+        hint="ask for one version only, restart the kernel, run all cells, then capture again",
+    )
 
 
 def _not_checked(command: Command, subject: str, why: str) -> Finding:
@@ -346,9 +505,13 @@ def _unsatisfied(command: Command, text: str, answer: Answer) -> Finding:
 
 def weaknesses(facts: Installs, found: Packages, python: str) -> tuple[Finding, ...]:
     """Say where memory and disk differ, and which installs did not reach the kernel."""
-    differs = [_memory_differs(one, facts) for one in facts.stale]
     failed = [_failed(c) for c in facts.commands if c.failed and not set(c.kinds) & set(_FETCHES)]
-    return (*differs, *failed, *_without_effect(facts, found, python))
+    return (*memory_differs(facts), *failed, *_without_effect(facts, found, python))
+
+
+def memory_differs(facts: Installs) -> tuple[Finding, ...]:
+    """Name the modules that computed in another version than the one that the lock holds."""
+    return tuple(_memory_differs(one, facts) for one in facts.stale)
 
 
 def _memory_differs(one: Stale, facts: Installs) -> Finding:

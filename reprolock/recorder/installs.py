@@ -6,7 +6,8 @@ scripts of ``%%bash`` and ``%%sh``, and those that Python code starts by ``subpr
 installs in its turn, and pip called as a library.
 
 In a replay they do not run: the environment and the files are there already, rebuilt from the
-lock. A command is answered only where all that it would have fetched is there.
+lock. A command is answered only where all that it would have fetched, or installed outside of the
+environment, is there.
 """
 
 from __future__ import annotations
@@ -225,7 +226,11 @@ class Watch:
         line = command.line
         if not line.understood:
             return "not-understood"
-        if command.asked in self._known or not set(line.kinds) & set(commands.FETCHES):
+        if command.asked in self._known:
+            return None
+        if wants.goes_elsewhere(line, command.folder):
+            return "not-here"
+        if not set(line.kinds) & set(commands.FETCHES):
             return None
         made = wants.targets(line, command.folder)
         if made and all(os.path.exists(path) for path in made):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import site
+import sys
+import sysconfig
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +16,8 @@ from .commands import CONDA, FETCH, GIT, PIP, UV, Line, Simple
 
 _MOST = 2000
 _DEEPEST = 5
-_FOLDER_OPTIONS = ("--target", "--prefix", "--root")
+_FOLDER_OPTIONS = ("-t", "--target", "--prefix", "--root")
+_FOLDER_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 # Options of pip and uv that take a value, so that the value is no requirement.
 _SHORT_VALUED = "rcetifdbpPC"
 _LONG_VALUED = frozenset(
@@ -115,18 +119,21 @@ def requirements(line: Line, folder: str) -> Asked:
     """Return what *line*, run in *folder*, asks pip, uv and conda to install."""
     found: List[str] = []
     unread: List[str] = []
-    elsewhere = False
     for part, here in _in_folders(line, folder):
         words = list(part.words)
         if part.kind == CONDA:
             found.extend(_of_conda(words))
         elif part.kind == UV:
-            elsewhere = elsewhere or _goes_elsewhere(words)
             found.extend(_of_uv(words, here, unread))
         elif part.kind == PIP:
-            elsewhere = elsewhere or _goes_elsewhere(words)
             found.extend(_of_pip(words, here, unread))
+    elsewhere = goes_elsewhere(line, folder)
     return Asked(tuple(dict.fromkeys(found))[:_MOST], elsewhere, tuple(unread))
+
+
+def goes_elsewhere(line: Line, folder: str) -> bool:
+    """Say whether pip or uv installs into a folder that is no part of the kernel's environment."""
+    return any(_elsewhere(part, here) is not None for part, here in _in_folders(line, folder))
 
 
 def _in_folders(line: Line, folder: str) -> Iterator[Tuple[Simple, str]]:
@@ -137,8 +144,32 @@ def _in_folders(line: Line, folder: str) -> Iterator[Tuple[Simple, str]]:
         yield part, folder
 
 
-def _goes_elsewhere(words: List[str]) -> bool:
-    return commands.option(words, "t", *_FOLDER_OPTIONS) is not None
+def _elsewhere(part: Simple, folder: str) -> Optional[str]:
+    """Return the folder into which *part*, run in *folder*, installs; None for the environment."""
+    to = _destination(part) if part.kind in (PIP, UV) else None
+    if to is None or _of_the_environment(os.path.join(folder, os.path.expanduser(to))):
+        return None
+    return to
+
+
+def _destination(part: Simple) -> Optional[str]:
+    waiting = list(part.words[1:])
+    while waiting:
+        word = waiting.pop(0)
+        name, value = _option(word, waiting) if word.startswith("-") else ("", None)
+        if name in _FOLDER_OPTIONS and value:
+            return value
+    if part.kind != PIP:
+        return None
+    given = dict(word.partition("=")[::2] for word in part.raw.split())
+    values = (given.get(name) or os.environ.get(name) for name in _FOLDER_VARIABLES)
+    return next((value for value in values if value), None)
+
+
+def _of_the_environment(folder: str) -> bool:
+    own = [sys.prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    own += getattr(site, "getsitepackages", list)()
+    return os.path.realpath(folder) in [os.path.realpath(path) for path in own]
 
 
 def _of_conda(words: List[str]) -> List[str]:
@@ -240,21 +271,21 @@ def targets(line: Line, folder: str) -> Optional[List[str]]:
     for part, here in _in_folders(line, folder):
         if part.kind is None:
             continue
-        made = _targets(part, list(part.words))
+        made = _targets(part, list(part.words), here)
         if made is None:
             return None
         found.extend(os.path.normpath(os.path.join(here, os.path.expanduser(p))) for p in made)
     return found
 
 
-def _targets(part: Simple, words: List[str]) -> Optional[List[str]]:
+def _targets(part: Simple, words: List[str], folder: str) -> Optional[List[str]]:
     logged = [part.output] if part.output and not part.output.startswith("/dev/") else []
     if part.kind == GIT:
         made = _of_git(words)
     elif part.kind == FETCH:
         made = _of_fetch(part.name, words, logged)
     else:
-        to = commands.option(words, "t", "--target") if part.kind == PIP else None
+        to = _elsewhere(part, folder)
         made = [to] if to else []
     return None if made is None else [*made, *logged]
 

@@ -42,6 +42,7 @@ _MUST_EQUAL = (
     "data.content-changed",
     "data.content-unknown",
     "installs.unsatisfied",
+    "installs.rerun-failed",
     "randomness.seed-changed",
     "randomness.newly-unseeded",
 )
@@ -84,6 +85,10 @@ def hold_against(
         unseeded_from=unseeded,
         must_equal=sum(
             f.code.startswith(_MUST_EQUAL) and f.severity is Severity.ERROR for f in state.findings
+        ),
+        in_doubt=any(
+            f.code == "installs.superseded" and f.severity is Severity.WARNING
+            for f in state.findings
         ),
         files_differ=any(f.code in _FILES_DIFFER for f in state.findings),
         files_inexact=any(f.code == "data.output-within" for f in state.findings),
@@ -245,6 +250,7 @@ def _compare_options(
             **{excuse.cell: excuse.reason for excuse in locked.policy.excused},
         },
         disabled=frozenset(locked.policy.disabled),
+        called=installs.called(locked.record[installs.Installs], done.record[installs.Installs]),
         installed_again=frozenset(
             c.cell
             for c in done.record[installs.Installs].commands

@@ -68,7 +68,7 @@ def execute_again(
     _scrub(done, state.options.secret_values)
     state.findings += done.findings
     _tell_substitutions(state, done, ground)
-    state.findings += _unsatisfied(locked, done)
+    state.findings += _about_installs(state, locked, done)
     failure = done.execution.failure
     if failure is not None:
         state.findings.append(
@@ -86,12 +86,19 @@ def execute_again(
     return done
 
 
-def _unsatisfied(locked: Lock, done: Run) -> tuple[Finding, ...]:
-    return installs.unsatisfied(
-        locked.record[installs.Installs],
-        done.record[installs.Installs],
-        locked.record[packages.Packages],
-        locked.record[interpreters.Interpreter].version,
+def _about_installs(state: State, locked: Lock, done: Run) -> tuple[Finding, ...]:
+    then, now = locked.record[installs.Installs], done.record[installs.Installs]
+    return (
+        *installs.memory_differs(then),
+        *installs.unsatisfied(
+            then,
+            now,
+            locked.record[packages.Packages],
+            locked.record[interpreters.Interpreter].version,
+        ),
+        *installs.not_made(
+            locked.record[data.Data], done.record[data.Data], now, places_of(state.options, locked)
+        ),
     )
 
 
