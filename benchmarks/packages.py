@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from reprolock.facts import interpreter, packages
 from reprolock.facts.packages import index
 from reprolock.process import run
-from reprolock.rebuild import rebuild
+from reprolock.rebuild import How, rebuild
 from reprolock.rebuild.check import site_packages
 from reprolock.rebuild.uv import uv_binary
 from tests.conftest import RUNNING
@@ -77,13 +77,13 @@ def measure(work: Path) -> Figures:
         raise RuntimeError("a second identification gave another answer")
     known = replace(found, unresolved=())
     here = _interpreter()
-    rebuild(known, here, cache=work / "first")  # so that uv's cache is warm for both
+    rebuild(known, here, How(cache=work / "first"))  # so that uv's cache is warm for both
     best_sync = min(_sync(work, found_in, n) for n, found_in in enumerate([_lock_of(work)] * 3))
     best_rebuild, made = min(
-        (_timed(lambda n=n: rebuild(known, here, cache=work / f"cache{n}")) for n in range(3)),
+        (_timed(lambda n=n: rebuild(known, here, How(cache=work / f"cache{n}"))) for n in range(3)),
         key=lambda pair: pair[0],
     )
-    found_again, _ = _timed(lambda: rebuild(known, here, cache=work / "cache0"))
+    found_again, _ = _timed(lambda: rebuild(known, here, How(cache=work / "cache0")))
     return Figures(
         distributions=len(listed),
         identified=len(found.packages),

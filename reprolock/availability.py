@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from reprolock import lock
 from reprolock.errors import InterpreterMissingError, LockError
+from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
 from reprolock.facts.packages.index import Client
 from reprolock.facts.packages.sources import configured_sources
@@ -19,33 +19,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from reprolock.export.unpack import Bundle
+    from reprolock.rebuild.how import How
     from reprolock.rebuild.whereabouts import Whereabouts
     from reprolock.run import Say
 
 
-def check(path: Path, say: Say, *, offline: bool, kinds: Sequence[str]) -> Result:
+def check(path: Path, say: Say, how: How) -> Result:
     """Say of each file of the lock at *path* whether and where it can be had today.
 
-    *kinds*: of interpreters, see ``rebuild.interpreters.KINDS``. The verdict is COULD_NOT_REBUILD
-    where something is nowhere. Raises LockError where the lock cannot be read or its digest does
-    not hold.
+    The verdict is COULD_NOT_REBUILD where something is nowhere. Raises LockError where the lock
+    cannot be read or its digest does not hold.
     """
+    with unpack.lock_path(path) as source:
+        return _checked(path, source, say, how)
+
+
+def _checked(path: Path, source: Bundle, say: Say, how: How) -> Result:
     begun = time.monotonic()
-    locked = lock.read(path.absolute())
+    locked = source.read()
     if not locked.intact:
         raise LockError(
             f"{path} was changed after it was written: its digest does not hold",
             hint="capture the notebook again",
         )
-    choice, findings = _interpreter(locked.record[interpreter.Interpreter], kinds)
+    choice, findings = _interpreter(locked.record[interpreter.Interpreter], how.kinds)
     facts = locked.record[packages.Packages]
     client = Client()
     search = whereabouts.Search(
-        sources=() if offline else configured_sources(client=client),
+        sources=() if how.offline else configured_sources(client=client),
         client=client,
-        at_hand={},
+        at_hand=source.packages,
         python=choice.found.path if choice else None,
-        offline=offline,
+        offline=how.offline,
+        may_ask=how.may_ask,
     )
     count = len(facts.packages)
     found = search.find(facts.packages, lambda done: say("look", done, count))

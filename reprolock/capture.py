@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reprolock import execute, lock, notebooks, standing
+from reprolock import captured, execute, lock, notebooks, standing
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import KernelError, UsageError
 from reprolock.facts import Record, notebook
@@ -76,6 +76,7 @@ def capture(options: Options, say: Say) -> Result:
         created = dt.datetime.now(dt.timezone.utc)
         old = beside_it if before.reference == beside_it.name and before.wrote(beside_it) else None
         digest = lock.write(record, target, created=created, beside=beside)
+        captured.remember(digest)
         if old is not None and record[notebook.Notebook].reference != old.name:
             old.unlink(missing_ok=True)  # the next capture would not know it for ours
     return Result(

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reprolock import captured
 from reprolock.errors import LockError, RebuildError
 from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
 from reprolock.finding import error
-from reprolock.rebuild import as_json, rebuild
+from reprolock.rebuild import How, as_json, rebuild
 from reprolock.result import Result, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from reprolock.export.unpack import Bundle
     from reprolock.run import Say
 
 
-def from_lock(
-    path: Path,
-    say: Say,
-    *,
-    offline: bool,
-    allow_missing: tuple[str, ...],
-    kinds: Sequence[str],
-) -> Result:
+def from_lock(path: Path, say: Say, how: How) -> Result:
     """Rebuild the environment of the lock at *path*, or of that in a bundle, without an index then.
 
     Raises LockError where the lock cannot be read or its digest does not hold. An environment that
     cannot be made gives the verdict COULD_NOT_REBUILD.
     """
     with unpack.lock_path(path) as source:
-        return _rebuilt(
-            path, source, say, offline=offline, allow_missing=allow_missing, kinds=kinds
-        )
+        return _rebuilt(path, source, say, how)
 
 
-def _rebuilt(
-    path: Path,
-    source: Bundle,
-    say: Say,
-    *,
-    offline: bool,
-    allow_missing: tuple[str, ...],
-    kinds: Sequence[str],
-) -> Result:
+def _rebuilt(path: Path, source: Bundle, say: Say, how: How) -> Result:
     begun = time.monotonic()
     locked = source.read()
     if not locked.intact:
@@ -60,11 +44,13 @@ def _rebuilt(
         made = rebuild(
             locked.record[packages.Packages],
             locked.record[interpreter.Interpreter],
-            offline=offline or source.is_whole,
-            at_hand=source.packages,
-            progress=say,
-            allow_missing=allow_missing,
-            kinds=kinds,
+            replace(
+                how,
+                offline=how.offline or source.is_whole,
+                at_hand=source.packages,
+                builds=None if captured.is_ours(locked) else how.builds,
+            ),
+            say,
         )
     except RebuildError as exc:
         verdict = Verdict.COULD_NOT_REBUILD

@@ -16,6 +16,7 @@ from reprolock.facts import Record, data, hardware, metrics, notebook, packages,
 from reprolock.facts import installs as installing
 from reprolock.facts import interpreter as interpreters
 from reprolock.facts import session as sessions
+from reprolock.files import cache_dir
 from reprolock.finding import Finding, error, warning
 from reprolock.kernel import MetricRequest, RecorderConfig
 
@@ -101,7 +102,7 @@ def run(plan: Plan, say: Say) -> Run:
     with _journal() as journal, ThreadPoolExecutor(max_workers=3) as pool:
         background = _Background(pool, plan, say)
         gpus = pool.submit(hardware.probe_gpus)
-        view = pool.submit(packages.pip_view, plan.kernel.python) if plan.identify else None
+        view = asked_of_pip(pool, plan.kernel.python) if plan.identify else None
         execution = execute.execute(
             plan.notebook.node,
             _kernel(plan),
@@ -115,9 +116,24 @@ def run(plan: Plan, say: Say) -> Run:
         )
         found, about_packages = background.result(execution.events)
         if view is not None:
-            listed = _distributions(execution.events)
-            about_packages += packages.compare_pip_view(view.result(), listed)
+            about_packages += told_by_pip(
+                view.result(), plan.kernel.python, _distributions(execution.events)
+            )
         return _gather(plan, execution, found, gpus.result(), about_packages)
+
+
+def asked_of_pip(pool: ThreadPoolExecutor, python: Path) -> Future[Any]:
+    return pool.submit(packages.pip_view, python, _pip_views())
+
+
+def told_by_pip(view: Mapping[str, str] | None, python: Path, listed: Any) -> tuple[Finding, ...]:
+    """Say where pip's *view* of an environment is another; keep it for the next time."""
+    packages.keep_pip_view(python, view, listed, _pip_views())
+    return packages.compare_pip_view(view, listed)
+
+
+def _pip_views() -> Path:
+    return cache_dir() / "pip-views"
 
 
 def _kernel(plan: Plan) -> Kernel:

@@ -100,6 +100,7 @@ def test_no_code_cell(build: Callable[[], nbformat.NotebookNode], cli: Command) 
     untouched(cli.cwd, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [2, 3])
 def test_an_old_format_is_upgraded_in_memory_and_said(
     version: int, cli: Command, bare_python: Path
@@ -210,10 +211,12 @@ def test_a_cell_that_cannot_go_on(
     ("then", "kind"),
     [
         ("import os\nos._exit(3)", "run.died"),
-        ("raise ValueError('no such model')", "run.raised"),
-        ("input('your name? ')", "run.raised"),
+        pytest.param("raise ValueError('no such model')", "run.raised", marks=pytest.mark.slow),
+        pytest.param("input('your name? ')", "run.raised", marks=pytest.mark.slow),
         ("while True:\n    pass", "run.timeout"),
-        ("for _ in range(200):\n    print('x' * (1 << 20))", "run.output"),
+        pytest.param(
+            "for _ in range(200):\n    print('x' * (1 << 20))", "run.output", marks=pytest.mark.slow
+        ),
     ],
     ids=["dies", "raises", "asks", "never-ends", "prints"],
 )
@@ -250,6 +253,7 @@ def test_what_fits_the_limit_is_kept(cli: Command, bare_python: Path) -> None:
     assert done.code == 0, str(done)
 
 
+@pytest.mark.slow
 def test_allow_errors_lets_a_raising_cell_go_on(cli: Command, bare_python: Path) -> None:
     notebooks.write(notebooks.raising(), cli.cwd / "note.ipynb")
     done = cli("capture", "note.ipynb", "--python", bare_python, "--allow-errors", "--json")
@@ -373,6 +377,7 @@ def test_a_lock_cannot_name_files_outside_its_folder(
     assert (done.verdict, done.code) == ("UNVERIFIABLE", 2), str(done)
 
 
+@pytest.mark.slow
 def test_a_python_that_this_machine_lacks(cli: Command, bare_python: Path) -> None:
     lock = locked(cli, notebooks.simple(), bare_python)
     here = toml(lock.read_text(encoding="utf-8"))["tool"]["reprolock"]["interpreter"]["version"]
@@ -394,6 +399,7 @@ def test_a_notebook_that_is_gone_or_broken(cli: Command, bare_python: Path) -> N
     refused(cli("verify", lock, "--environment", bare_python), 2, "note.ipynb")
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_gone(cli: Command, bare_python: Path) -> None:
     lock = locked(cli, notebooks.simple(), bare_python)
     (cli.cwd / "note.reference.ipynb").unlink()
@@ -403,7 +409,14 @@ def test_a_reference_that_is_gone(cli: Command, bare_python: Path) -> None:
 # Data.
 
 
-@pytest.mark.parametrize("how", ["missing", "a folder", "a broken link", "forbidden"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "missing",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("a folder", "a broken link")),
+        "forbidden",
+    ],
+)
 def test_data_that_is_not_there(how: str, cli: Command, bare_python: Path) -> None:
     data = cli.cwd / "data.csv"
     data.write_text(notebooks.csv_text())
@@ -445,6 +458,7 @@ def local_package_python() -> Path:
     return environment(RUNNING, ["ipykernel==6.31.0", str(source)])
 
 
+@pytest.mark.slow
 def test_a_package_that_no_index_has(cli: Command, local_package_python: Path) -> None:
     made = notebooks.notebook("import here", "print(f'accuracy: {here.answer}')")
     lock = locked(cli, made, local_package_python)
@@ -504,6 +518,7 @@ def test_capture_without_a_network_keeps_names_and_says_so(
     assert "packages.unresolved" in done.codes(), str(done)
 
 
+@pytest.mark.slow
 def test_what_is_cached_verifies_without_a_network(cli: Command, bare_python: Path) -> None:
     needs_namespaces()
     lock = locked(cli, notebooks.simple(), bare_python)
@@ -538,6 +553,7 @@ def fill(place: Path) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_old_lock(small_disk: Path, cli: Command, bare_python: Path) -> None:
     notebooks.write(notebooks.simple(), small_disk / "note.ipynb")
     assert cli("capture", small_disk / "note.ipynb", "--python", bare_python).code == 0
@@ -561,6 +577,7 @@ def test_a_full_disk_leaves_no_half_lock(small_disk: Path, cli: Command, bare_py
     untouched(small_disk, before)
 
 
+@pytest.mark.slow
 def test_a_full_cache_disk(small_disk: Path, cli: Command, bare_python: Path) -> None:
     lock = locked(cli, notebooks.simple(), bare_python)
     small = Command(cli.cwd, small_disk)
@@ -676,6 +693,7 @@ def test_ctrl_c_at_any_time_of_a_capture(after: float, cli: Command, bare_python
     wait_for(lambda: not kernels_of(cli), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.8, 1.6])
 def test_ctrl_c_in_a_rebuild_leaves_the_cache_usable(
     after: float, empty_cache_cli: Command, bare_python: Path
@@ -694,7 +712,13 @@ def test_ctrl_c_in_a_rebuild_leaves_the_cache_usable(
     assert done.code == 0, str(done)
 
 
-@pytest.mark.parametrize("name", ["read", "rebuild", "execute", "compare"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(step, marks=pytest.mark.slow) for step in ("read", "rebuild", "compare")),
+        "execute",
+    ],
+)
 def test_ctrl_c_in_each_step_of_a_verify(
     name: str, cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
 ) -> None:
@@ -709,6 +733,7 @@ def test_ctrl_c_in_each_step_of_a_verify(
     assert done.code == 0, str(done)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_packages_are_identified(
     cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
 ) -> None:
@@ -746,6 +771,7 @@ def ends_by_ctrl_c_after(words: str, process: subprocess.Popen[str], *, must: bo
     return process.returncode == 130
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_verify(cli: Command, bare_python: Path) -> None:
     made = notebooks.notebook(
         "import os, time\nopen('started.txt', 'w').close()",

@@ -984,6 +984,7 @@ def test_a_replay_leaves_no_trace(tmp_path):
         assert "nothing_there" in running.run("%%bash\nls nothing_there 2>&1 || true").text
 
 
+@pytest.mark.slow
 def test_hostile_cells_do_not_hurt_the_kernel(tmp_path):
     for replay in (False, True):
         found = run(
@@ -1003,6 +1004,7 @@ def test_hostile_cells_do_not_hurt_the_kernel(tmp_path):
         assert found.replies[5].text == "type\n"
 
 
+@pytest.mark.slow
 def test_python_3_8_records_and_answers(tmp_path):
     old = older_python()
     cell = "!pip install --no-index absent > /dev/null 2>&1\n_exit_code"

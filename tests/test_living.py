@@ -147,6 +147,7 @@ def test_what_ran_before_the_extension_is_read_from_the_history(tmp_path, work):
     assert "session.cells-edited" not in codes(result)
 
 
+@pytest.mark.slow
 def test_cells_that_ran_before_only_are_named(tmp_path, work, cli):
     with opened(tmp_path, work, [SEEDED, METRIC, LOAD, CAPTURE]) as notebook:
         run_all(notebook, until=2)
@@ -258,6 +259,7 @@ def test_the_command_finds_its_own_kernel_and_no_other_of_the_server(tmp_path, w
     ]
 
 
+@pytest.mark.slow
 def test_a_notebook_that_was_renamed_is_found_under_its_new_name(tmp_path, work):
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC]) as notebook:
         run_all(notebook)
@@ -267,6 +269,7 @@ def test_a_notebook_that_was_renamed_is_found_under_its_new_name(tmp_path, work)
     assert lock_of(work, "new name")["notebook"]["path"] == "new name.ipynb"
 
 
+@pytest.mark.slow
 def test_code_says_the_same_as_the_magics(tmp_path, work):
     cells = [
         LOAD,
@@ -349,6 +352,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_odd_cells_run_as_they_would_and_are_captured(tmp_path, work):
     later = [part for cell in ODD for part in (cell, "print('still here')")]
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC, *later]) as notebook:
@@ -392,6 +396,7 @@ def test_cells_that_were_left_out_make_no_full_pass(tmp_path, work, cli):
     assert told == [2, 5]
 
 
+@pytest.mark.slow
 def test_cells_below_the_capture_are_nothing_that_must_be_equal(tmp_path, work, cli):
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE, "print('later')"]) as notebook:
         notebook.save()
@@ -421,6 +426,7 @@ def test_what_ran_and_was_not_saved_yet_is_what_is_locked(tmp_path, work, cli):
     assert done.verdict == "BIT_EXACT", done
 
 
+@pytest.mark.slow
 def test_the_cell_that_captures_may_go(tmp_path, work, cli):
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE]) as notebook:
         notebook.save()

@@ -98,6 +98,7 @@ def _shows_what_the_page_showed(cells: list[Any]) -> None:
     assert cells[4]["outputs"] == []
 
 
+@pytest.mark.slow
 def test_a_notebook_that_is_named_is_not_run(tmp_path, work):
     cells = [LOAD, SEEDED, METRIC, "%reprolock capture other.ipynb"]
     with opened(tmp_path, work, cells) as notebook:
@@ -156,6 +157,7 @@ def test_a_forked_child_may_load_it_and_the_kernel_notices_nothing(tmp_path, wor
     assert not codes(result) & {"recorder.trouble", "session.cells-edited", "session.joined"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_multiprocessing_work_beside_it(tmp_path, work, method):
     (work / "worker.py").write_text(
@@ -243,6 +245,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_there_is_room_for_later(tmp_path, work):
     """What the journal has no room for waits, and no lock is made of the half of it."""
     cells = [LOAD, SEEDED, METRIC, "print('x' * 80_000)", "%reprolock metric two 1 + 1", CAPTURE]
@@ -271,6 +274,7 @@ def test_a_full_disk_loses_nothing_that_there_is_room_for_later(tmp_path, work):
     assert len("".join(reference["cells"][3]["outputs"][0]["text"])) == 80_001
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_before_it_starts_gets_no_journal(tmp_path, work):
     with small_disk(tmp_path / "cache" / "live") as folder:
         (folder / "fill").write_bytes(b"x" * (64 << 10))
@@ -284,6 +288,7 @@ def test_a_disk_that_is_full_before_it_starts_gets_no_journal(tmp_path, work):
     assert lock_of(work)["session"]["mode"] == "live"
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said_and_the_session_goes_on(tmp_path, work):
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE, "x = 1"]) as notebook:
         notebook.save()
@@ -318,6 +323,7 @@ def test_a_folder_in_the_place_of_the_lock_is_said(tmp_path, work):
     assert not (work / "n.reference.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_a_drive_that_vanished_is_told_and_used_again_when_it_is_back(tmp_path, work):
     drive = tmp_path / "drive"
     cells = [LOAD, f"%reprolock journal {drive / 'journals'}", SEEDED, METRIC, "y = 1", "z = 1"]
@@ -342,6 +348,7 @@ def test_a_drive_that_vanished_is_told_and_used_again_when_it_is_back(tmp_path, 
 # Shells that are less than a kernel with a history
 
 
+@pytest.mark.slow
 def test_a_kernel_without_a_history_is_captured(tmp_path, work):
     with server(tmp_path, work) as jupyter:
         profile = jupyter.home / ".ipython" / "profile_default"
@@ -401,6 +408,7 @@ class Terminal:
         return code
 
 
+@pytest.mark.slow
 def test_a_plain_terminal_is_captured_as_far_as_it_can_be(tmp_path, work, cli):
     shell = Terminal(work, tmp_path / "home")
     assert shell.type("x = 5; print(x)") == "5"
@@ -427,6 +435,7 @@ def test_a_plain_terminal_is_captured_as_far_as_it_can_be(tmp_path, work, cli):
 # Kernels that end, and cells that break things
 
 
+@pytest.mark.slow
 def test_a_cell_that_ends_the_process_leaves_a_journal_that_the_next_kernel_joins(tmp_path, work):
     cells = [LOAD, SEEDED, METRIC, "import os; os._exit(0)", "after = 1", CAPTURE]
     with opened(tmp_path, work, cells) as notebook:
@@ -448,6 +457,7 @@ def test_a_cell_that_ends_the_process_leaves_a_journal_that_the_next_kernel_join
     assert "recorder.trouble" not in codes(result)
 
 
+@pytest.mark.slow
 def test_installs_of_a_kernel_that_ended_are_those_of_the_next_too(tmp_path, work):
     cells = [LOAD, "!pip install --quiet ./nothing", "x = 1"]
     with opened(tmp_path, work, cells) as notebook:
@@ -484,6 +494,7 @@ def test_a_cell_that_rebinds_what_all_use_changes_nothing_for_the_recorder(tmp_p
     assert [cell["ran"] for cell in lock_of(work)["notebook"]["cells"]] == list(range(10))
 
 
+@pytest.mark.slow
 def test_two_kernels_that_capture_one_notebook_at_once_leave_one_whole_lock(tmp_path, work):
     cells = [LOAD, SEEDED, METRIC, "%reprolock capture n.ipynb --offline"]
     with (
@@ -527,6 +538,7 @@ def test_a_capture_that_is_interrupted_leaves_no_lock_and_the_next_one_is_whole(
 # Notebook files that are not what they were
 
 
+@pytest.mark.slow
 def test_a_notebook_file_that_is_no_notebook_any_more_is_told_and_the_history_stands_in(
     tmp_path, work
 ):

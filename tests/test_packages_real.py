@@ -21,7 +21,7 @@ from reprolock.facts.packages import (
     to_toml,
 )
 from reprolock.facts.packages.sources import configured_sources, default_index
-from reprolock.rebuild import rebuild
+from reprolock.rebuild import How, rebuild
 from tests.packages_support import listed, make_env, site, uv
 
 
@@ -120,7 +120,7 @@ def test_a_scientific_environment_is_rebuilt_file_for_file(tmp_path):
     assert packages.unresolved == ()
     assert {"numpy", "pandas", "scikit-learn", "scipy"} <= {p.name for p in packages.packages}
     here = Interpreter("cpython", platform.python_version(), platform=sysconfig.get_platform())
-    made = rebuild(packages, here, cache=tmp_path / "cache")
+    made = rebuild(packages, here, How(cache=tmp_path / "cache"))
     assert made.findings == ()
     observed, _ = collect(
         listed(made.python), identify=False, hash_installed=False, cache=tmp_path / "cache"

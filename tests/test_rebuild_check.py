@@ -13,7 +13,7 @@ from reprolock import lock
 from reprolock.cli import main
 from reprolock.facts import Record, interpreter, packages
 from reprolock.facts.packages.index import Client, SimpleIndex
-from reprolock.rebuild import rebuild
+from reprolock.rebuild import How, rebuild
 from reprolock.recorder import interpreter as running
 from tests.packages_support import Index, listed, make_env, make_sdist, make_wheel, serving
 from tests.real import ROOT
@@ -50,7 +50,7 @@ def path(index, tmp_path) -> Path:
     found, _ = packages.collect(listed(python), sources=sources, cache=tmp_path / "found")
     here = interpreter.parse(running.collect())
     facts = {**record().facts, packages.Packages: found, interpreter.Interpreter: here}
-    rebuild(found, here, kinds=("own",))  # so that uv's cache has both
+    rebuild(found, here, How(kinds=("own",)))  # so that uv's cache has both
     lock.write(Record(facts), tmp_path / "pylock.n.toml", created=NOW, beside={})
     return tmp_path / "pylock.n.toml"
 

@@ -26,10 +26,15 @@ from reprolock.facts.packages import (
     collect,
 )
 from reprolock.facts.packages.index import Client, SimpleIndex
-from reprolock.rebuild import as_json, rebuild
+from reprolock.rebuild import How, as_json
+from reprolock.rebuild import rebuild as rebuild_how
 from tests.packages_support import Index, listed, make_env, make_sdist, make_wheel, serving, site
 
 HERE = Interpreter("cpython", platform.python_version(), platform=sysconfig.get_platform())
+
+
+def rebuild(packages, interpreter, progress=None, **how):
+    return rebuild_how(packages, interpreter, How(**how), progress)
 
 
 @pytest.fixture(autouse=True)

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reprolock.cli import options
 from reprolock.cli.ui import Ui, common
 
+if TYPE_CHECKING:
+    from reprolock.rebuild import How
+
 
 @click.command("rebuild", short_help="Make the environment of a lock and print its path.")
 @click.argument("lock", type=click.Path(path_type=Path))
-@click.option(
-    "--leave-out",
-    "leave_out",
-    multiple=True,
-    metavar="PACKAGE",
-    help="Rebuild without a package that the lock could not pin. Repeatable.",
-)
 @click.option(
     "--check",
     is_flag=True,
     help="Install nothing: say which files can be had today, and from where.",
 )
-@options.python_preference
-@options.offline
+@options.building
 @common
-def command(
-    ui: Ui,
-    *,
-    lock: Path,
-    leave_out: tuple[str, ...],
-    check: bool,
-    python_preference: tuple[str, ...],
-    offline: bool,
-) -> int:
+def command(ui: Ui, *, lock: Path, check: bool, how: How) -> int:
     """Make the environment that LOCK pins, or find it in the cache, check every
     file in it, and print its path.
 
@@ -49,11 +37,9 @@ def command(
         if check:
             from reprolock import availability
 
-            result = availability.check(lock, say, offline=offline, kinds=python_preference)
+            result = availability.check(lock, say, how)
         else:
             from reprolock.rebuilt import from_lock
 
-            result = from_lock(
-                lock, say, offline=offline, allow_missing=leave_out, kinds=python_preference
-            )
+            result = from_lock(lock, say, how)
     return ui.finish(result, console.availability if check else console.rebuild)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reprolock.cli import options
 from reprolock.cli.ui import Ui, common
+
+if TYPE_CHECKING:
+    from reprolock.rebuild import How
 
 
 @click.command("verify", short_help="Rebuild, re-execute, compare, judge.")
@@ -27,13 +31,6 @@ from reprolock.cli.ui import Ui, common
 @click.option("--rtol", type=click.FloatRange(min=0), help="Relative tolerance for all numbers.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute tolerance for all numbers.")
 @click.option(
-    "--leave-out",
-    "leave_out",
-    multiple=True,
-    metavar="PACKAGE",
-    help="Rebuild without a package that the lock could not pin. Repeatable.",
-)
-@click.option(
     "--map",
     "maps",
     multiple=True,
@@ -51,7 +48,7 @@ from reprolock.cli.ui import Ui, common
 @options.allow_errors
 @options.timeout
 @options.max_output
-@options.offline
+@options.building
 @common
 def command(
     ui: Ui,
@@ -61,13 +58,12 @@ def command(
     tolerances: tuple[str, ...],
     rtol: float | None,
     atol: float | None,
-    leave_out: tuple[str, ...],
     maps: tuple[str, ...],
     secrets: tuple[str, ...],
     allow_errors: bool,
     timeout: float | None,
     max_output: int,
-    offline: bool,
+    how: How,
 ) -> int:
     """Rebuild the environment of LOCK, run its notebook there in a scratch copy
     of its folder, and compare with the recorded run. Exit code 0: reproduced;
@@ -102,9 +98,8 @@ def command(
         tolerances=dict(parse_tolerance(text) for text in tolerances),
         rtol=rtol,
         atol=atol,
-        offline=offline,
         allow_errors=allow_errors,
-        allow_missing=leave_out,
+        how=how,
         maps=parse_maps(maps),
         secrets=parse_secrets(secrets, os.environ),
     )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reprolock import lock, notebooks, standing
+from reprolock import captured, lock, notebooks, standing
 from reprolock.digest import sha256_bytes, sha256_text
 from reprolock.errors import UsageError
 from reprolock.facts import Record, hardware, packages
@@ -19,7 +19,7 @@ from reprolock.living.journals import Journal, earlier_than, in_folder, is_of, o
 from reprolock.living.outside import journal_of
 from reprolock.living.source import Source, find, is_notebook_of, saved_cells
 from reprolock.result import Result
-from reprolock.run import commands_in, record_of, troubles
+from reprolock.run import asked_of_pip, commands_in, record_of, told_by_pip, troubles
 from reprolock.told import summary, weaknesses
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def capture(options: Options, say: Say) -> Result:
         record, beside = _with_reference(record, joined, source, target)
         created = dt.datetime.now(dt.timezone.utc)
         digest = lock.write(record, target, created=created, beside=beside)
+        captured.remember(digest)
     return Result(
         command="capture",
         exit_code=int(any(f.code == "metrics.failed" for f in findings)),
@@ -159,7 +160,7 @@ def _record(
     python = kernel.python if kernel is not None else None
     with ThreadPoolExecutor(max_workers=3) as pool:
         gpus = pool.submit(hardware.probe_gpus)
-        view = pool.submit(packages.pip_view, python) if python is not None else None
+        view = asked_of_pip(pool, python) if python is not None else None
         found, told = packages.collect(
             listed,
             offline=options.offline,
@@ -167,8 +168,8 @@ def _record(
             named=commands_in(seen.events),
             progress=lambda done, of: say("package", done, of),
         )
-        if view is not None:
-            told += packages.compare_pip_view(view.result(), listed)
+        if view is not None and python is not None:
+            told += told_by_pip(view.result(), python, listed)
         record, _ = record_of(seen, found, gpus.result(), cache_dir() / "data")
     return record, told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprolock.rebuild.how import How
 from reprolock.rebuild.make import Environment, as_json, rebuild
 
-__all__ = ["Environment", "as_json", "rebuild"]
+__all__ = ["Environment", "How", "as_json", "rebuild"]

@@ -7,7 +7,6 @@ import re
 import shutil
 import threading
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_json
@@ -18,11 +17,14 @@ from reprolock.files import cache_dir
 from reprolock.rebuild import pip, uv
 from reprolock.rebuild.cache import Slot, require_space, slot
 from reprolock.rebuild.check import Checked, check, site_packages
-from reprolock.rebuild.interpreters import KINDS, Choice, choose, probe
-from reprolock.rebuild.plan import Plan, make_plan, relocated, write_lock
+from reprolock.rebuild.how import How
+from reprolock.rebuild.interpreters import Choice, choose, probe
+from reprolock.rebuild.plan import Plan, make_plan, write_lock
+from reprolock.rebuild.rescue import rescued
+from reprolock.rebuild.whereabouts import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reprolock.facts.interpreter import Interpreter
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 _FORMAT = 1
+_PLAINLY = How()
 # Installed files take about four times the room of their wheels, which are there too for a while.
 _ROOM = 5
 _ROOM_FOR_VENV = 50_000_000
@@ -59,7 +62,6 @@ _FAILURES = (
     ),
     (r"failed to build|build backend", "it has no wheel and could not be built here"),
 )
-_GONE = re.compile("|".join(pattern for pattern, _ in _FAILURES[3:5]), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,50 +82,73 @@ class Environment:
 def rebuild(
     packages: Packages,
     interpreter: Interpreter,
-    *,
-    cache: Path | None = None,
-    offline: bool = False,
+    how: How = _PLAINLY,
     progress: Progress | None = None,
-    allow_missing: Sequence[str] = (),
-    installer: str | None = None,
-    kinds: Sequence[str] = KINDS,
-    at_hand: Mapping[str, Path] = MappingProxyType({}),
 ) -> Environment:
-    """Make the environment of *packages* for *interpreter*, or find it in the *cache* folder.
+    """Make the environment of *packages* for *interpreter*, or find it in the cache.
 
-    *allow_missing*: names that may be left out. *installer*: ``uv`` or ``pip``; default uv, and
-    pip where uv is absent or unable. *kinds*: of interpreters, in the order in which they are
-    looked for. *at_hand*: files of a bundle, by SHA-256, that were checked.
-    *progress* is called with ``install``, ``check`` or ``wait``,
-    the number of packages done and the number of all. The files of an environment, made now or
-    earlier, have been held against the lock when it is returned.
+    *progress* is called with ``install``, ``check`` or ``wait``, the number of packages done and
+    the number of all. The files of an environment, made now or earlier, have been held against the
+    lock when it is returned. Where files are gone from where the lock names them, see ``rescue``.
 
     Raises RebuildError, and InterpreterMissingError where the machine has no such Python.
     """
-    cache = (cache_dir() if cache is None else cache).absolute()
     say: Progress = progress or (lambda _what, _done, _all: None)
-    plan = make_plan(packages, allow_missing, lambda: _sources(offline=offline), at_hand)
-    choice = choose(interpreter, kinds)
-    count = len(plan.packages)
+    plan = make_plan(packages, how.allow_missing, lambda: _sources(how), how.at_hand)
+    choice = choose(interpreter, how.kinds)
+    try:
+        return _environment(plan, choice, how, say)
+    except _InstallError as exc:
+        other = rescued(plan, _search(how, choice), choice.found, substitutes=how.substitutes)
+        if other is None:
+            raise exc.failure from exc
+    try:
+        return _environment(other, choice, how, say)
+    except _InstallError as exc:
+        raise exc.failure from exc
+
+
+class _InstallError(Exception):
+    """The installer failed, maybe as a file is not where the plan has it. *failure*: its answer."""
+
+    def __init__(self, failure: RebuildError) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _environment(plan: Plan, choice: Choice, how: How, say: Progress) -> Environment:
+    how.require_allowed(plan.packages)
+    cache = (cache_dir() if how.cache is None else how.cache).absolute()
     key = _key(plan, choice)
-    with slot(cache, key, lambda: say("wait", 0, count)) as place:
-        job = _Job(plan, choice, place, cache, offline, installer, say)
+    with slot(cache, key, lambda: say("wait", 0, len(plan.packages))) as place:
+        job = _Job(plan, choice, place, cache, how, say)
         kept = job.kept()
-        checked, findings = kept if kept is not None else job.make()
+        checked = kept if kept is not None else job.make()
     return Environment(
         place.python,
         place.root,
         kept is not None,
-        choice.substitutions,
-        (*choice.findings, *findings, *checked.findings),
+        (*choice.substitutions, *plan.substitutions),
+        (*choice.findings, *plan.findings, *checked.findings),
         key,
     )
 
 
-def _sources(*, offline: bool) -> tuple[Source, ...]:
+def _sources(how: How) -> tuple[Source, ...]:
     found = configured_sources(client=Client())
     near = tuple(s for s in found if isinstance(s, (LinksFolder, LocalIndex)))
-    return near if offline else found
+    return near if how.offline else tuple(s for s in found if how.may_ask(s.label))
+
+
+def _search(how: How, choice: Choice) -> Search:
+    return Search(
+        sources=_sources(how),
+        client=Client(),
+        at_hand=how.at_hand,
+        python=choice.found.path,
+        offline=how.offline,
+        may_ask=how.may_ask,
+    )
 
 
 def _key(plan: Plan, choice: Choice) -> str:
@@ -137,8 +162,7 @@ class _Job:
     choice: Choice
     place: Slot
     cache: Path
-    offline: bool
-    installer: str | None
+    how: How
     say: Progress
 
     @property
@@ -149,7 +173,7 @@ class _Job:
     def memo(self) -> Path:
         return self.cache / "hashed"
 
-    def kept(self) -> tuple[Checked, tuple[Finding, ...]] | None:
+    def kept(self) -> Checked | None:
         """Return the check of the environment that is there; None where it has to be made."""
         if self.place.mark() is None or probe(self.place.python) is None:
             return None
@@ -159,9 +183,9 @@ class _Job:
         if checked.failures:
             return None
         self.place.use()
-        return checked, self.plan.findings
+        return checked
 
-    def make(self) -> tuple[Checked, tuple[Finding, ...]]:
+    def make(self) -> Checked:
         try:
             self.place.clear()
             require_space(self.place.folder, _ROOM * self.plan.download_bytes + _ROOM_FOR_VENV)
@@ -171,17 +195,17 @@ class _Job:
                 "the environment could not be written", causes=(str(exc),), hint=_hint(str(exc))
             ) from exc
 
-    def _made(self) -> tuple[Checked, tuple[Finding, ...]]:
+    def _made(self) -> Checked:
         self.say("install", 0, self.count)
         with _watched(self.place.root, self.count, self.say):
-            plan = self._installed()
+            self._install()
         self.say("check", 0, self.count)
-        checked = check(plan, self.place.root, memo=self.memo)
-        reachable = not self.offline or plan.is_local
+        checked = check(self.plan, self.place.root, memo=self.memo)
+        reachable = not self.how.offline or self.plan.is_local
         if checked.failures and reachable and self._uv() is not None:
             # An installer's cache is trusted blindly by it, and may hold files that were edited.
-            self._sync(plan, offline=self.offline, fresh=True)
-            checked = check(plan, self.place.root, memo=self.memo)
+            self._sync(offline=self.how.offline, fresh=True)
+            checked = check(self.plan, self.place.root, memo=self.memo)
         if checked.failures:
             raise RebuildError(
                 "the environment was installed, but is not the one that was locked",
@@ -190,59 +214,65 @@ class _Job:
             )
         self.say("check", self.count, self.count)
         self.place.set_mark({"format": _FORMAT, "python": self.choice.found.version})
-        return checked, plan.findings
+        return checked
 
     # -- installing
 
     def _uv(self) -> Path | None:
-        return None if self.installer == "pip" else uv.uv_binary()
+        return None if self.how.installer == "pip" else uv.uv_binary()
 
-    def _installed(self) -> Plan:
-        """Install, by uv where that can be, and return the plan that was followed."""
-        plan = self.plan
-        done = self._attempt(plan)
-        if not done.ok and not self.offline and _GONE.search(done.err):
-            moved = relocated(plan)
-            if moved is not None:
-                plan, done = moved, self._attempt(moved)
-        if not done.ok:
-            raise _failure(done, offline=self.offline and not plan.is_local)
-        return plan
+    def _install(self) -> None:
+        """Install, by uv where that can be. Raises RebuildError, _InstallError."""
+        done = self._attempt()
+        if done.ok:
+            return
+        failure = _failure(done, offline=self.how.offline and not self.plan.is_local)
+        raise failure if self.how.offline else _InstallError(failure)
 
-    def _attempt(self, plan: Plan) -> Completed:
+    def _attempt(self) -> Completed:
         binary = self._uv()
         if binary is not None:
-            done = self._by_uv(binary, plan)
-            if done.ok or self.installer == "uv" or not uv.is_unable(done):
+            done = self._by_uv(binary)
+            if done.ok or self.how.installer == "uv" or not uv.is_unable(done):
                 return done
-        return self._by_pip(plan)
+        return self._by_pip()
 
-    def _by_uv(self, binary: Path, plan: Plan) -> Completed:
+    def _by_uv(self, binary: Path) -> Completed:
         done = self._venv(lambda: uv.make_venv(binary, self.choice.found.path, self.place.root))
-        if not done.ok or not plan.packages:
+        if not done.ok or not self.plan.packages:
             return done
-        write_lock(plan.packages, self.place.lock_file)
+        cached = [p for p in self.plan.packages if p.name in self.plan.cached]
+        fetched = [p for p in self.plan.packages if p.name not in self.plan.cached]
+        write_lock(fetched, self.place.lock_file)
         # Offline first: online, uv fetches again what its cache already holds by the same hash.
-        done = self._sync(plan, offline=True)
-        return done if done.ok or self.offline else self._sync(plan, offline=False)
+        done = self._sync(offline=True)
+        if not done.ok and not self.how.offline:
+            done = self._sync(offline=False)
+        if not done.ok or not cached:
+            return done
+        lock = write_lock(cached, self.place.folder / "pylock.cached.toml")
+        mode = self.how.link_mode
+        return uv.install_cached(binary, self.place.python, lock, link_mode=mode)
 
-    def _sync(self, plan: Plan, *, offline: bool, fresh: bool = False) -> Completed:
+    def _sync(self, *, offline: bool, fresh: bool = False) -> Completed:
         binary = uv.uv_binary()
         if binary is None:
             raise RebuildError("uv is gone", hint="install uv, and try again")
         return uv.sync(
-            binary, self.place.python, self.place.lock_file,
-            offline=offline, wheels=plan.wheels, fresh=fresh,
+            binary, self.place.python, self.place.lock_file, offline=offline,
+            wheels=self.plan.wheels, link_mode=self.how.link_mode, fresh=fresh,
         )  # fmt: skip
 
-    def _by_pip(self, plan: Plan) -> Completed:
-        if self.offline and not plan.is_local:
+    def _by_pip(self) -> Completed:
+        if self.how.offline and not self.plan.is_local:
             raise RebuildError(
                 "pip cannot rebuild an environment without the network",
                 hint="install uv, whose cache serves without it",
             )
         done = self._venv(lambda: pip.make_venv(self.choice.found.path, self.place.root))
-        return pip.install(self.place.python, plan.packages, self.place.folder) if done.ok else done
+        if not done.ok:
+            return done
+        return pip.install(self.place.python, self.plan.packages, self.place.folder)
 
     def _venv(self, make: Callable[[], Completed]) -> Completed:
         if self.place.root.exists():

@@ -19,9 +19,8 @@ from reprolock.facts.packages import (
     WheelFile,
     to_pylock,
 )
-from reprolock.facts.packages.index import Client, IndexFile, Source, find_by_hash, local_path
-from reprolock.facts.packages.sources import configured_sources
-from reprolock.finding import Finding, note, warning
+from reprolock.facts.packages.index import IndexFile, Source, find_by_hash, local_path
+from reprolock.finding import Finding, warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +31,16 @@ _SHOWN = 30
 
 @dataclass(frozen=True)
 class Plan:
-    """*packages* to install, sorted by name; *omitted* names were allowed to be missing."""
+    """*packages* to install, sorted by name; *omitted* names were allowed to be missing; *cached*
+    are names of which only uv's cache has the file; *substitutions*: what is not as locked, as JSON
+    objects.
+    """
 
     packages: tuple[LockedPackage, ...]
     omitted: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    cached: tuple[str, ...] = ()
+    substitutions: tuple[dict[str, str], ...] = ()
 
     @property
     def built(self) -> tuple[str, ...]:
@@ -159,35 +163,6 @@ def _line(package: UnresolvedPackage) -> str:
         sha256 = f", sha256 {package.sha256}" if package.sha256 else ""
         file = f" ({package.filename}{sha256})"
     return f"{package.name} {package.version}: {package.why}{file}"
-
-
-def relocated(plan: Plan) -> Plan | None:
-    """Return *plan* with addresses of this machine's own indexes for files that those have too.
-
-    The bytes stay the same: a file is taken by its name and SHA-256. None where nothing changed.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    sources = configured_sources(client=Client())
-    with ThreadPoolExecutor(16) as pool:
-        packages = tuple(pool.map(lambda package: _elsewhere(package, sources), plan.packages))
-    moved = [new for old, new in zip(plan.packages, packages, strict=True) if old != new]
-    if not moved:
-        return None
-    shown = ", ".join(package.name for package in moved[:_SHOWN])
-    finding = note(
-        "packages.relocated",
-        f"{len(moved)} files were fetched from another place than the lock names: {shown}",
-    )
-    return replace(plan, packages=packages, findings=(*plan.findings, finding))
-
-
-def _elsewhere(package: LockedPackage, sources: tuple[Source, ...]) -> LockedPackage:
-    source = package.source
-    if not isinstance(source, (WheelFile, SdistFile)):
-        return package
-    file = find_by_hash(sources, package.name, source.filename, source.sha256)
-    return package if file is None else replace(package, source=replace(source, url=file.url))
 
 
 def write_lock(packages: Sequence[LockedPackage], path: Path) -> Path:

@@ -41,14 +41,21 @@ def make_venv(uv: Path, python: Path, root: Path) -> Completed:
 
 
 def sync(
-    uv: Path, python: Path, lock: Path, *, offline: bool, wheels: Sequence[str], fresh: bool = False
+    uv: Path,
+    python: Path,
+    lock: Path,
+    *,
+    offline: bool,
+    wheels: Sequence[str],
+    link_mode: str = "copy",
+    fresh: bool = False,
 ) -> Completed:
     """Install what the pylock file *lock* holds into the environment of *python*.
 
-    The projects named in *wheels* may not be built. Files are copied, so that an environment in
+    The projects named in *wheels* may not be built. With *link_mode* ``copy``, an environment in
     which a notebook writes does not reach uv's cache. *fresh*: do not use that cache at all.
     """
-    command: list[str | Path] = [uv, "pip", "sync", "--python", python, "--link-mode", "copy"]
+    command: list[str | Path] = [uv, "pip", "sync", "--python", python, "--link-mode", link_mode]
     for name in wheels:
         command += ["--only-binary", name]
     if offline:
@@ -58,11 +65,17 @@ def sync(
     return run([*command, lock], env=_environment(), cwd=lock.parent, timeout=None)
 
 
-def install_cached(uv: Path, python: Path, lock: Path, target: Path) -> Completed:
-    """Install what the pylock file *lock* holds into the folder *target*, from uv's cache alone."""
+def install_cached(
+    uv: Path, python: Path, lock: Path, target: Path | None = None, link_mode: str = "symlink"
+) -> Completed:
+    """Install what the pylock file *lock* holds from uv's cache alone: into the folder *target*, or
+    beside what is there into the environment of *python*.
+    """
     command: list[str | Path] = [uv, "pip", "install", "--offline", "--no-deps", "--python", python]
-    command += ["--link-mode", "symlink", "--target", target, "-r", lock]
-    return run(command, env=_environment(), cwd=lock.parent)
+    command += ["--link-mode", link_mode]
+    if target is not None:
+        command += ["--target", target]
+    return run([*command, "-r", lock], env=_environment(), cwd=lock.parent)
 
 
 def is_unable(done: Completed) -> bool:

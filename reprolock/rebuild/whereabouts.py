@@ -68,13 +68,16 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class Search:
-    """*python*: for which uv's cache is asked; None asks it nothing. *offline*: ask no server."""
+    """*python*: for which uv's cache is asked; None asks it nothing. *offline*: ask no server.
+    *may_ask*: whether the host of an address may be asked.
+    """
 
     sources: tuple[Source, ...]
     client: Client
     at_hand: Mapping[str, Path]
     python: Path | None = None
     offline: bool = False
+    may_ask: Callable[[str], bool] = lambda _url: True
 
     def find(
         self, packages: Sequence[LockedPackage], progress: Callable[[int], None]
@@ -100,7 +103,7 @@ class Search:
             return Whereabouts(_at(package, path.as_uri()), AT_HAND)
         if self.offline:
             return Whereabouts(package, NOWHERE, "there was to be no network")
-        why = self._missing(source.url)
+        why = self._missing(source.url, source.size)
         listed = self._listed(package, package.source)
         yanked = any(file.yanked for file in listed)
         if why is None:
@@ -109,17 +112,24 @@ class Search:
             return Whereabouts(_at(package, file.url), INDEX, why, yanked)
         return self._as_source(package, why)
 
-    def _missing(self, url: str) -> str | None:
-        """Say why there is no file at *url*; None where there is one."""
+    def _missing(self, url: str, size: int | None = None) -> str | None:
+        """Say why there is no file of *size* bytes at *url*; None where there is one."""
         path = local_path(url)
         if path is not None:
             return None if path.is_file() else "the file is gone"
+        if not self.may_ask(url):
+            return "its host is not allowed"
         try:
             answer = self.client.get(url, {"Range": "bytes=0-0", "Accept-Encoding": "identity"})
         except SourceError as exc:
             return str(exc)
         finish(answer)
-        return None if answer.status in _OK else f"the server answered {answer.status}"
+        if answer.status not in _OK:
+            return f"the server answered {answer.status}"
+        told = answer.headers.get("content-range", "").rpartition("/")[2]
+        if size is not None and told.isdigit() and int(told) != size:
+            return f"the server has {told} bytes there, and {size} were locked"
+        return None
 
     def _listed(self, package: LockedPackage, file: object) -> list[IndexFile]:
         """Return what the indexes list under the name and SHA-256 of *file*."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from reprolock import elsewhere, lock, notebooks
+from reprolock import captured, elsewhere, lock, notebooks
 from reprolock.errors import LockError
 from reprolock.export import unpack
 from reprolock.facts import (
@@ -140,10 +140,14 @@ def python_for(state: State, locked: Lock) -> Path:
     environment = rebuild(
         locked.record[packages.Packages],
         locked.record[interpreters.Interpreter],
-        offline=options.offline or (state.source is not None and state.source.is_whole),
-        at_hand=state.source.packages if state.source else {},
-        progress=state.say,
-        allow_missing=(*options.allow_missing, *_of_the_platform(locked)),
+        replace(
+            options.how,
+            offline=options.how.offline or (state.source is not None and state.source.is_whole),
+            at_hand=state.source.packages if state.source else {},
+            allow_missing=(*options.how.allow_missing, *_of_the_platform(locked)),
+            builds=None if captured.is_ours(locked) else options.how.builds,
+        ),
+        state.say,
     )
     state.environment = environment
     state.findings += without_platform_packages(environment.findings)

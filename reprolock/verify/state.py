@@ -18,6 +18,7 @@ from reprolock.errors import (
     UsageError,
 )
 from reprolock.finding import Finding, error
+from reprolock.rebuild.how import How
 from reprolock.result import Step, StepStatus, Tolerance, Verdict
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Options:
     """*environment*: None to rebuild, ``current`` or the path of an interpreter to verify in;
     *tolerances* by metric, as the user stated them; *rtol* and *atol* for numbers in outputs and
     for metrics that have no tolerance of their own; *maps*: prefix of the recorded machine ->
-    folder here; *secrets*: name -> environment variable that holds it.
+    folder here; *how*: the environment is to be rebuilt; *secrets*: name -> environment variable
+    that holds it.
     """
 
     lock: Path
@@ -48,9 +50,8 @@ class Options:
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     rtol: float | None = None
     atol: float | None = None
-    offline: bool = False
     allow_errors: bool = False
-    allow_missing: tuple[str, ...] = ()
+    how: How = field(default_factory=How)
     maps: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 

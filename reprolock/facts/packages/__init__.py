@@ -23,7 +23,7 @@ from reprolock.facts.packages.model import (
     VcsSource,
     WheelFile,
 )
-from reprolock.facts.packages.pipview import compare_pip_view, pip_view
+from reprolock.facts.packages.pipview import compare_pip_view, keep_pip_view, pip_view
 from reprolock.facts.packages.unowned import added
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "compare_pip_view",
     "from_lock",
     "from_toml",
+    "keep_pip_view",
     "pip_view",
     "read_all",
     "read_folder",

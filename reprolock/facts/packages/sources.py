@@ -6,8 +6,10 @@ import ast
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from reprolock.digest import sha256_json
+from reprolock.facts import memo
 from reprolock.facts.packages.index import (
     Client,
     LinksFolder,
@@ -17,6 +19,7 @@ from reprolock.facts.packages.index import (
     Source,
     local_path,
 )
+from reprolock.files import cache_dir
 from reprolock.process import run
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def configured_sources(
 ) -> tuple[Source, ...]:
     """Return the sources of pip's configuration and of ``PIP_*`` and ``UV_*``, best first.
 
-    Runs ``pip config list`` of the interpreter that runs this, once. Indexes behind HTTP come
+    Asks ``pip config list`` of the interpreter that runs this. Indexes behind HTTP come
     before folders, so that a file both have is known by an address that others can reach.
     uv's own configuration files are not read.
     """
@@ -83,6 +86,50 @@ def _is_named(part: str) -> bool:
 
 
 def _pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return pip's settings, kept while neither its files nor its variables change."""
+    place = cache_dir() / "pip-settings" / f"{sha256_json(_settings_state(environ))}.json"
+    kept = memo.load(place)
+    if isinstance(kept, dict):
+        return kept
+    found = _asked_of_pip(environ)
+    if not any("@" in value for value in found.values()):  # such as a password
+        memo.keep(place, found)
+    return found
+
+
+def _settings_state(environ: Mapping[str, str]) -> list[Any]:
+    """Return what pip's settings follow from. See "Configuration" in pip's user guide."""
+    home = Path(environ.get("HOME") or Path.home())
+    folders = [
+        *environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep),
+        "/etc",
+        "/Library/Application Support",
+        environ.get("XDG_CONFIG_HOME") or str(home / ".config"),
+        str(home / "Library" / "Application Support"),
+    ]
+    files = [
+        *(
+            Path(folder, *part)
+            for folder in folders
+            for part in (("pip", "pip.conf"), ("pip.conf",))
+        ),
+        home / ".pip" / "pip.conf",
+        Path(sys.prefix, "pip.conf"),
+        *([Path(environ["PIP_CONFIG_FILE"])] if environ.get("PIP_CONFIG_FILE") else []),
+    ]
+    variables = sorted((k, v) for k, v in environ.items() if k.upper().startswith("PIP_"))
+    return [sys.executable, variables, [_stat(path) for path in files]]
+
+
+def _stat(path: Path) -> list[Any]:
+    try:
+        found = path.stat()
+    except OSError:
+        return [str(path)]
+    return [str(path), found.st_mtime_ns, found.st_size, found.st_ino]
+
+
+def _asked_of_pip(environ: Mapping[str, str]) -> dict[str, str]:
     """Return pip's settings; a later section overrides an earlier one, as in pip."""
     # Not from the current folder: a pip.py of the user there would be run.
     command = [sys.executable, "-m", "pip", "config", "list"]
