@@ -92,7 +92,11 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 @dataclass
 class Index:
-    """A simple index on 127.0.0.1. What it does is set by its attributes, at any time."""
+    """A simple index on 127.0.0.1. What it does is set by its attributes, at any time.
+
+    *faults*: for ``simple`` or ``files`` the statuses of the answers to come, the last for ever; 0
+    ends the faults.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     json: bool = True
@@ -101,6 +105,7 @@ class Index:
     login: str | None = None
     gone: set[str] = field(default_factory=set)
     yanked: set[str] = field(default_factory=set)
+    faults: dict[str, list[int]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     ranged: int = 0
     url: str = ""
@@ -162,6 +167,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         index = self.index
         index.asked.append(self.path)
+        waiting = index.faults.get(self.path.strip("/").partition("/")[0])
+        if waiting and waiting[0]:
+            return self._answer(waiting.pop(0) if len(waiting) > 1 else waiting[0], b"trouble")
         wanted = base64.b64encode((index.login or "").encode()).decode()
         if index.login and self.headers.get("Authorization") != f"Basic {wanted}":
             return self._answer(401, b"", WWW_Authenticate='Basic realm="t"')

@@ -120,26 +120,44 @@ def test_round_trip_by_toml():
             "packages[0].wheels: wanted one wheel, found 0",
         ),
         (
-            {"name": "a", "version": "1", "wheels": [{"url": "u"}]},
+            {"name": "a", "version": "1", "wheels": [{"url": "https://u/a.whl"}]},
             "packages[0].wheels[0].hashes: wanted a table, found nothing",
         ),
         (
-            {"name": "a", "version": "1", "wheels": [{"url": "u", "hashes": {"sha256": "12"}}]},
+            {
+                "name": "a",
+                "version": "1",
+                "wheels": [{"url": "https://u/a.whl", "hashes": {"sha256": "12"}}],
+            },
             "packages[0].wheels[0].hashes.sha256: wanted 64 hexadecimal digits, found '12'",
         ),
         (
             {
                 "name": "a",
                 "version": "1",
-                "sdist": {"url": "u", "size": "big", "hashes": {"sha256": SHA}},
+                "sdist": {"url": "https://u/a.whl", "size": "big", "hashes": {"sha256": SHA}},
             },
             "packages[0].sdist.size: wanted a whole number, found 'big'",
         ),
         (
-            {"name": "a", "version": "1", "vcs": {"type": "git", "url": "u"}},
+            {"name": "a", "version": "1", "vcs": {"type": "git", "url": "https://u/a.whl"}},
             "packages[0].vcs.commit-id: wanted a string, found nothing",
         ),
         ("a==1", "packages[0]: wanted a table, found 'a==1'"),
+        *(
+            (
+                {"name": "a", "version": "1", "wheels": [{"url": url, "hashes": {"sha256": SHA}}]},
+                f"packages[0].wheels[0].url: wanted https or http, found {url!r}",
+            )
+            for url in ("file:///etc/passwd", "ftp://h/a.whl", "a.whl", "/a.whl", "data:,x")
+        ),
+        (
+            {"name": "a", "version": "1", "vcs": {"type": "git", "url": "ext::sh -c x"}},
+            (
+                "packages[0].vcs.url: wanted https or http or ssh or git or svn or svn+ssh or "
+                "svn+https or bzr+ssh, found 'ext::sh -c x'"
+            ),
+        ),
     ],
 )
 def test_bad_entries_are_named(entry, said):

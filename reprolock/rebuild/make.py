@@ -306,7 +306,7 @@ def _watched(root: Path, count: int, say: Progress) -> Iterator[None]:
 
 def _failure(done: Completed, *, offline: bool) -> RebuildError:
     lines = _meaningful(done.err)
-    hint = _hint("\n".join(lines))
+    hint = _hint("\n".join(lines)) or _hint(done.err)
     if offline:
         hint = "run it once with the network: without it, only what was installed before is there"
     return RebuildError(

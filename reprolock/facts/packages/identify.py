@@ -38,6 +38,8 @@ from reprolock.facts.packages.index import (
     without_login,
 )
 from reprolock.facts.packages.model import (
+    FILE_SCHEMES,
+    REPOSITORY_SCHEMES,
     ArchiveSource,
     LockedPackage,
     SdistFile,
@@ -122,9 +124,9 @@ class Identifier:
         sha256 = _archive_hash(archive if isinstance(archive, dict) else {})
         if (path := local_path(url)) is not None:
             return replace(_unresolved(dist, "local-file"), filename=path.name, sha256=sha256)
-        if sha256 is None:
+        if sha256 is None and urlsplit(url).scheme in FILE_SCHEMES:
             sha256 = self._hash_of_proved(dist, url)
-        if sha256 is None:
+        if sha256 is None or urlsplit(url).scheme not in FILE_SCHEMES:
             return _unresolved(dist, "no-hash")
         return _locked(dist, ArchiveSource(_safe(url), sha256, None, subdirectory), "direct-url")
 
@@ -260,7 +262,7 @@ def _from_vcs(
     dist: Installed, url: str, vcs: dict[str, Any], subdirectory: str | None
 ) -> LockedPackage | UnresolvedPackage:
     kind, commit = vcs.get("vcs"), vcs.get("commit_id")
-    if local_path(url) is not None or "://" not in url:
+    if urlsplit(url).scheme not in REPOSITORY_SCHEMES:
         return _unresolved(dist, "local-vcs")
     if not kind or not commit:
         return _unresolved(dist, "no-hash")

@@ -9,6 +9,8 @@ from packaging.utils import canonicalize_name
 
 from reprolock.errors import LockError
 from reprolock.facts.packages.model import (
+    FILE_SCHEMES,
+    REPOSITORY_SCHEMES,
     ArchiveSource,
     LockedPackage,
     Packages,
@@ -220,7 +222,7 @@ def _read_source(entry: Mapping[str, Any], where: str) -> Source:
         place = f"{where}.archive"
         table = _table(entry["archive"], place)
         return ArchiveSource(
-            _string(table, "url", place),
+            _address(table, place, FILE_SCHEMES),
             _sha256(table, place),
             _integer(table, "size", place),
             _optional(table, "subdirectory", place),
@@ -230,7 +232,7 @@ def _read_source(entry: Mapping[str, Any], where: str) -> Source:
         table = _table(entry["vcs"], place)
         return VcsSource(
             _string(table, "type", place),
-            _string(table, "url", place),
+            _address(table, place, REPOSITORY_SCHEMES),
             _string(table, "commit-id", place),
             _optional(table, "requested-revision", place),
             _optional(table, "subdirectory", place),
@@ -242,7 +244,7 @@ def _read_source(entry: Mapping[str, Any], where: str) -> Source:
 def _read_file(
     table: Mapping[str, Any], where: str
 ) -> tuple[str, str, str, int | None, str | None]:
-    url = _string(table, "url", where)
+    url = _address(table, where, FILE_SCHEMES)
     name = _optional(table, "name", where) or _tail(url)
     return (
         name,
@@ -266,6 +268,15 @@ def _read_time(table: Mapping[str, Any], where: str) -> str | None:
 def _sha256(table: Mapping[str, Any], where: str) -> str:
     hashes = _table(table.get("hashes"), f"{where}.hashes")
     return _hexadecimal(_string(hashes, "sha256", f"{where}.hashes"), f"{where}.hashes.sha256")
+
+
+def _address(table: Mapping[str, Any], where: str, schemes: tuple[str, ...]) -> str:
+    """Return the ``url``. Some others name files of this machine, or commands for git to run."""
+    url = _string(table, "url", where)
+    scheme, found, _ = url.partition("://")
+    if found and scheme.lower() in schemes:
+        return url
+    raise LockError(f"{where}.url: wanted {' or '.join(schemes)}, found {url!r:.200}")
 
 
 def _hexadecimal(value: str, where: str) -> str:

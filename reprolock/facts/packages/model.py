@@ -10,6 +10,10 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Of addresses that a lock may name. Others are of this machine alone, or make git run commands.
+FILE_SCHEMES = ("https", "http")
+REPOSITORY_SCHEMES = (*FILE_SCHEMES, "ssh", "git", "svn", "svn+ssh", "svn+https", "bzr+ssh")
+
 #: Why a distribution has no file that a rebuild could fetch. The key stands in the lock.
 REASONS = {
     "editable": "installed in editable mode from a folder",
