@@ -134,6 +134,7 @@ def test_a_kernel_that_is_not_there(cli: Command) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_notebooks_own_kernel_is_not_there(cli: Command) -> None:
     notebooks.write(notebooks.missing_kernel(), cli.cwd / "note.ipynb")
     done = cli("capture", "note.ipynb", "--json")
@@ -213,7 +214,7 @@ def test_a_cell_that_cannot_go_on(
         ("import os\nos._exit(3)", "run.died"),
         pytest.param("raise ValueError('no such model')", "run.raised", marks=pytest.mark.slow),
         pytest.param("input('your name? ')", "run.raised", marks=pytest.mark.slow),
-        ("while True:\n    pass", "run.timeout"),
+        pytest.param("while True:\n    pass", "run.timeout", marks=pytest.mark.slow),
         pytest.param(
             "for _ in range(200):\n    print('x' * (1 << 20))", "run.output", marks=pytest.mark.slow
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from PIL import Image
 
 from tests.browser import HTML_OUTPUT, OUTPUT, browser
@@ -18,6 +19,7 @@ print("beside it")
 """
 
 
+@pytest.mark.slow
 def test_jupyterlab_shows_an_html_output(tmp_path):
     with (
         browser(tmp_path) as page,

@@ -276,7 +276,7 @@ def test_rewritten_paths_count_as_the_recorded_ones(
     assert contents(drive) == before
 
 
-@pytest.mark.parametrize("name", ["TOKEN", "OTHER"])
+@pytest.mark.parametrize("name", ["TOKEN", pytest.param("OTHER", marks=pytest.mark.slow)])
 def test_a_secret_that_is_missing_says_so(
     cli: Command, lock: Path, drive: Path, bare_python: Path, name: str
 ) -> None:

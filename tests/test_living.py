@@ -198,6 +198,7 @@ def test_a_kernel_that_was_killed_is_joined_by_the_next(tmp_path, work):
     assert reference["cells"][1]["outputs"][0]["text"] == ["trained\n"]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_ran_all_cells_again_owes_nothing_to_the_one_before(tmp_path, work):
     with opened(tmp_path, work, [LOAD, SEEDED, METRIC, CAPTURE]) as notebook:
         run_all(notebook, until=3)

@@ -184,7 +184,7 @@ def test_files_of_a_superseded_run_are_left_out_however_late_they_reach_the_disk
 
 
 @pytest.mark.parametrize(
-    "step", [101, pytest.param(3, marks=pytest.mark.slow)], ids=["some bytes", "most bytes"]
+    "step", [401, pytest.param(3, marks=pytest.mark.slow)], ids=["some bytes", "most bytes"]
 )
 def test_a_journal_that_is_cut_off_anywhere_is_read_up_to_there(place, step):
     text = lines(whole(str(place)))
@@ -244,7 +244,7 @@ def damaged(events: list[Event], chance: random.Random) -> bytes:
     return text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False), st.sampled_from(["live", "journal"]))
 def test_no_value_in_a_journal_breaks_a_capture(chance, mode):
     with tempfile.TemporaryDirectory() as name:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SCORE = pytest.approx(0.32383276483316237)
 LIVE = sorted(name for name, kind in KERNELS.items() if kind.live)
-FIRST = ("3.11-ipykernel5", "3.12-ipykernel7", "3.13-ipykernel6")
+FIRST = ("3.11-ipykernel5", "3.12-ipykernel7")
 SECOND = 0.15084917392450192  # that the seed 7 gives
 LEFT = """\
 after = state()
@@ -138,6 +138,7 @@ in_a_child(loaded)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_may_load_it_and_the_kernel_notices_nothing(tmp_path, work):
     """A kernel that is not recorded yet may get a recorder in its child; one that is does not."""
     children = [LOADED_IN_A_CHILD.replace("NAME", name) for name in ("first", "second")]
@@ -581,6 +582,7 @@ def test_a_notebook_of_format_3_is_read(tmp_path, work):
     assert lock_of(work)["metrics"]["score"]["value"] == SCORE
 
 
+@pytest.mark.slow
 def test_outputs_of_50_megabytes_are_captured(tmp_path, work):
     """A file that holds them from before, and a cell that puts them out again."""
     loud = "for i in range(50):\n    print('x' * (1 << 20))"

@@ -115,7 +115,10 @@ def record(count: int = 2, value: float = 0.9722, *more: packages.LockedPackage)
             ),
             installs.Installs: installs.Installs(
                 (installs.Command("pip install a", ("pip",), "shell", 0, 0, ("a",), True, ("r",)),),
-                (installs.Change("a", "1", None, 0), installs.Change("b", system=True)),
+                (
+                    installs.Change("a", "1", None, 0, loaded=True),
+                    installs.Change("b", system=True),
+                ),
                 (installs.Stale("a", "a", "1", "2"),),
             ),
         }
