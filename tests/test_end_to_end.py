@@ -192,6 +192,7 @@ def test_a_changed_value_in_the_data_is_named_and_the_run_goes_on(
     assert any(m["status"] == "outside" for m in metrics_of(done).values())
 
 
+@pytest.mark.slow
 def test_another_package_version_is_named(
     captured: Path, cli: Command, other_demo_python: Path
 ) -> None:
