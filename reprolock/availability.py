@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from reprolock.errors import InterpreterMissingError, LockError
 from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
@@ -54,10 +56,11 @@ def _checked(path: Path, source: Bundle, say: Say, how: How) -> Result:
         offline=how.offline,
         may_ask=how.may_ask,
     )
-    count = len(facts.packages)
-    found = search.find(facts.packages, lambda done: say("look", done, count))
+    allowed = {packages.ITSELF, *map(canonicalize_name, how.allow_missing)}
+    wanted = [package for package in facts.packages if package.name not in allowed]
+    found = search.find(wanted, lambda done: say("look", done, len(wanted)))
     findings += [finding for one in found for finding in _told(one)]
-    findings += [_unpinned(package) for package in facts.unresolved]
+    findings += [_unpinned(package) for package in facts.unresolved if package.name not in allowed]
     lost = choice is None or any(f.severity == "error" for f in findings)
     verdict = Verdict.COULD_NOT_REBUILD if lost else None
     return Result(

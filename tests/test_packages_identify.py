@@ -541,3 +541,15 @@ def test_a_large_archive_is_not_fetched_for_it(index):
     file = IndexFile("gamma-1.0.tar.gz", f"{index.url}/files/gamma-1.0.tar.gz", size=1 << 30)
     assert build_requires(file, Client()) is None
     assert index.asked == []
+
+
+def test_reprolock_installed_from_a_folder_is_left_out_and_said(tmp_path):
+    python = make_env(tmp_path / "env")
+    info = site(python) / "reprolock-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: reprolock\nVersion: 0.1.0\n")
+    (info / "RECORD").write_text("")
+    (info / "direct_url.json").write_text(json.dumps({"url": "file:///x", "dir_info": {}}))
+    packages, findings = capture(python, tmp_path, offline=True)
+    assert (packages.packages, packages.unresolved) == ((), ())
+    assert [(f.code, f.severity.value) for f in findings] == [("packages.itself-left-out", "note")]

@@ -11,6 +11,7 @@ from packaging.pylock import Pylock
 
 from reprolock.errors import LockError
 from reprolock.facts.packages import (
+    ITSELF,
     ArchiveSource,
     LockedPackage,
     Packages,
@@ -25,6 +26,7 @@ from reprolock.facts.packages import (
     to_pylock,
     to_toml,
 )
+from reprolock.rebuild.plan import make_plan
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -211,3 +213,11 @@ def test_pip_as_a_second_witness():
         "1.0",
     )
     assert two.message == "pip lists other 3, and to the notebook it is not there"
+
+
+def test_reprolock_itself_is_no_part_of_what_a_run_needs():
+    mine = UnresolvedPackage(ITSELF, "0.1.0", "directory")
+    with_it, without = Packages((), (mine,)), Packages()
+    assert compare(with_it, without) == compare(without, with_it) == ()
+    plan = make_plan(with_it, (), tuple)
+    assert (plan.packages, plan.omitted, plan.findings) == ((), (), ())

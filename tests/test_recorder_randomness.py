@@ -220,6 +220,37 @@ def test_loading_libraries_is_no_draw(folder):
     assert told(recorded) == []
 
 
+@pytest.mark.parametrize("python", [kernels.own_python, kernels.older_python])
+def test_what_an_installed_module_draws_when_it_is_loaded_is_no_draw_of_the_notebook(
+    folder, python
+):
+    installed = folder / "env" / "site-packages"
+    (installed / "styles" / "inner").mkdir(parents=True)
+    (installed / "styles" / "__init__.py").write_text("import styles.inner\n")
+    (installed / "styles" / "inner" / "__init__.py").write_text("import random\nrandom.random()\n")
+    (installed / "broken.py").write_text("import random\nrandom.random()\n1 / 0\n")
+    (installed / "lazy.py").write_text("def call():\n    import lazier\n")
+    (installed / "lazier.py").write_text("import random\nrandom.random()\n")
+    (folder / "helper.py").write_text("import random\nrandom.random()\n")
+    recorded = record(
+        folder,
+        f"import sys, random; sys.path.insert(0, {str(installed)!r})",
+        "import styles",
+        "import lazy; lazy.call()",
+        "random.random(); import importlib; importlib.reload(styles.inner) and None",
+        "import helper",
+        "try:\n    import broken\nexcept ZeroDivisionError:\n    pass",
+        "from importlib.util import find_spec\nprint(type(find_spec('broken').loader).__name__)",
+        "print(type(styles.__loader__).__name__, type(styles.__spec__.loader).__name__)",
+        python=python,
+    )
+    assert told(recorded) == [(3, "draw", "random"), (4, "draw", "random"), (5, "draw", "random")]
+    assert [reply.text for reply in recorded.replies[-2:]] == [
+        "SourceFileLoader\n",
+        "SourceFileLoader SourceFileLoader\n",
+    ]
+
+
 def test_a_seed_that_raises_is_no_seed_and_its_traceback_reads_no_data(folder):
     recorded = record(folder, "import numpy as np\nnp.random.seed(-1)")
     assert recorded.replies[0].error == "ValueError"

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from reprolock.errors import RebuildError
 from reprolock.facts.packages import (
+    ITSELF,
     LockedPackage,
     Packages,
     SdistFile,
@@ -93,6 +94,8 @@ def make_plan(
     lost: list[UnresolvedPackage] = []
     omitted = sorted(package.name for package in packages.packages if package.name in allowed)
     for package in packages.unresolved:
+        if package.name == ITSELF:
+            continue
         if package.name in allowed:
             omitted.append(package.name)
         elif (found := _local(package, sources, at_hand)) is not None:

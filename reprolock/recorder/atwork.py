@@ -12,6 +12,7 @@ from . import callers
 
 _MACHINERY = (*callers.MACHINERY, "debugpy", "tqdm", "pydevd", "_pydevd_bundle", "google")
 _NAMES = ("IOPub", "Heartbeat", "Control", "IPythonHistory")
+_NO_LOOP = object()
 # Processes that wait for work, or watch over what others leave: loky is joblib's.
 _IDLE = (b"resource_tracker", b"semaphore_tracker", b"multiprocessing.forkserver", b".loky.")
 
@@ -26,9 +27,21 @@ def _is_users_thread(thread: Any) -> bool:
     if thread in (threading.current_thread(), threading.main_thread()) or not thread.is_alive():
         return False
     target = getattr(thread, "_target", None)
+    if target is not None and getattr(target, "__self__", None) is _loop_of_scripts():
+        return False
     if any(map(_is_machinery, (type(thread).__module__, getattr(target, "__module__", None)))):
         return False
     return not thread.name.startswith(_NAMES)
+
+
+def _loop_of_scripts() -> Any:
+    """Return the loop that IPython starts, and keeps, for its first ``%%bash`` or ``%%script``."""
+    ipython = sys.modules.get("IPython")
+    try:
+        magics = ipython.get_ipython().magics_manager.registry["ScriptMagics"]  # type: ignore[union-attr]
+    except (AttributeError, KeyError):
+        return _NO_LOOP
+    return getattr(magics, "event_loop", None) or _NO_LOOP
 
 
 def _is_machinery(module: Any) -> bool:

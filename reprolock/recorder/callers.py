@@ -72,7 +72,7 @@ def importing(frame: Any) -> bool:
 def _kind(filename: str) -> int:
     if filename.startswith(_IMPORTERS):
         return _IMPORT_SYSTEM
-    return _INSTALLED_CODE if _is_installed(filename) else _OTHER_CODE
+    return _INSTALLED_CODE if is_installed(filename) else _OTHER_CODE
 
 
 def behind_library(frame: Any) -> Any:
@@ -87,5 +87,6 @@ def behind_library(frame: Any) -> Any:
     return None
 
 
-def _is_installed(filename: str) -> bool:
+def is_installed(filename: str) -> bool:
+    """Say whether the file lies among installed packages."""
     return filename.startswith(_INSTALLED) or "site-packages" in filename

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
-from typing import Any, Callable, Dict, Optional, Set
+from typing import Any, Callable, Dict, Optional, Set, Tuple
+
+from . import callers
 
 
 class AfterImport:
@@ -14,10 +17,18 @@ class AfterImport:
 
     The module's own finder and loader do the work; the module keeps them as its ``__spec__``
     says, so that it looks and behaves as without us.
+
+    *around*: of which the first is called before an installed module runs that no other module
+    loads, and the second when it has run, with all that it loads itself.
     """
 
-    def __init__(self, wanted: Dict[str, Callable[[Any], None]]) -> None:
+    def __init__(
+        self,
+        wanted: Dict[str, Callable[[Any], None]],
+        around: Optional[Tuple[Callable[[], None], Callable[[], None]]] = None,
+    ) -> None:
         self._wanted = wanted
+        self._around = around
         self._local = threading.local()
 
     def open(self) -> None:
@@ -33,16 +44,39 @@ class AfterImport:
             sys.meta_path.remove(self)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
-        if name not in self._wanted or name in self._under_way():
+        outermost = self._around is not None and not self._loading and _is_import(sys._getframe(1))
+        if not (outermost or name in self._wanted) or name in self._under_way():
             return None
         self._under_way().add(name)
         try:
             spec = self._found_by_others(name, path, target)
         finally:
             self._under_way().discard(name)
-        if spec is not None and hasattr(spec.loader, "exec_module"):
+        if spec is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        if name in self._wanted:
             spec.loader = _Telling(spec.loader, self._wanted[name])  # type: ignore[assignment]
+        if outermost and callers.is_installed(str(spec.origin)):
+            spec.loader = _Within(spec.loader, self._load)  # type: ignore[assignment]
         return spec
+
+    @property
+    def _loading(self) -> bool:
+        return bool(self._local.__dict__.get("loading"))
+
+    def _load(self, load: Callable[[], None]) -> None:
+        __tracebackhide__ = True
+        if self._loading or self._around is None:
+            load()
+            return
+        before, after = self._around
+        before()
+        self._local.loading = True
+        try:
+            load()
+        finally:
+            self._local.loading = False
+        after()
 
     def _found_by_others(self, name: str, path: Any, target: Any) -> Optional[ModuleSpec]:
         for finder in list(sys.meta_path):
@@ -77,6 +111,21 @@ class _Telling:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._told(module)
+
+
+class _Within(_Telling):
+    """As _Telling, and lets *told* run the module."""
+
+    def exec_module(self, module: Any) -> None:
+        __tracebackhide__ = True
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._told(functools.partial(self._loader.exec_module, module))
+
+
+def _is_import(frame: Any) -> bool:
+    """Say whether the import system looks for a module to load it, and not somebody who asks."""
+    loader = frame.f_back
+    return loader is not None and loader.f_code.co_name == "_find_and_load_unlocked"
 
 
 class Serving:

@@ -127,7 +127,7 @@ class Watch:
         wanted["numpy.random.bit_generator"] = self._bit_generator_loaded
         wanted["numpy.random._mt19937"] = self._mt19937_loaded
         wanted["uuid"] = self._generators.uuid_loaded
-        self._imports = AfterImport(wanted)
+        self._imports = AfterImport(wanted, (self._import_begins, self._import_ended))
 
     def open(self) -> None:
         self._active = True
@@ -184,6 +184,17 @@ class Watch:
             return
         if not self._seeded.get(stream.name):
             self._tell_once("draw", stream=stream.name, seeded=False)
+
+    def _import_begins(self) -> None:
+        """Tell what was drawn until now: what a module draws when it is loaded is not counted."""
+        if self._in_cell():
+            for stream in STREAMS:
+                self._journal.guard(stream.name, self._check, stream)
+
+    def _import_ended(self) -> None:
+        if self._in_cell():
+            for stream in STREAMS:
+                self._journal.guard(stream.name, self._remember, stream)
 
     def _tell_once(self, event: str, **facts: Any) -> None:
         key = (event, *[str(value) for value in facts.values()])

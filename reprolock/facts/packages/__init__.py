@@ -13,6 +13,7 @@ from reprolock.facts.packages.hashing import FileProblem, check_all, check_files
 from reprolock.facts.packages.installed import Installed, read_all, read_folder
 from reprolock.facts.packages.lockform import from_lock, from_toml, to_pylock, to_toml
 from reprolock.facts.packages.model import (
+    ITSELF,
     REASONS,
     ArchiveSource,
     LockedPackage,
@@ -27,6 +28,7 @@ from reprolock.facts.packages.pipview import compare_pip_view, keep_pip_view, pi
 from reprolock.facts.packages.unowned import added
 
 __all__ = [
+    "ITSELF",
     "REASONS",
     "ArchiveSource",
     "FileProblem",

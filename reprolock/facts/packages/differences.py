@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from reprolock.facts.packages.model import ITSELF
 from reprolock.finding import Finding, note, warning
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 def compare(expected: Packages, observed: Packages) -> tuple[Finding, ...]:
     """Return the differences of *observed* from *expected*, sorted by name.
 
-    Where a package came from plays no part: version and files do.
+    Where a package came from plays no part: version and files do. reprolock itself is left out.
     """
     ours, theirs = expected.by_name(), observed.by_name()
-    found = (_one(name, ours.get(name), theirs.get(name)) for name in sorted({*ours, *theirs}))
+    names = sorted({*ours, *theirs} - {ITSELF})
+    found = (_one(name, ours.get(name), theirs.get(name)) for name in names)
     return tuple(finding for finding in found if finding is not None)
 
 

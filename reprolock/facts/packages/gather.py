@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reprolock.facts.packages.hashing import check_all
@@ -10,7 +11,7 @@ from reprolock.facts.packages.identify import Identifier, other_manager
 from reprolock.facts.packages.index import THREADS, Client, LinksPage, SimpleIndex, Source
 from reprolock.facts.packages.installed import Installed, read, read_all
 from reprolock.facts.packages.known import named_in
-from reprolock.facts.packages.model import LockedPackage, Packages, UnresolvedPackage
+from reprolock.facts.packages.model import ITSELF, LockedPackage, Packages, UnresolvedPackage
 from reprolock.facts.packages.sources import configured_sources
 from reprolock.facts.packages.unowned import Added, added, runs_at_start
 from reprolock.files import cache_dir
@@ -82,7 +83,8 @@ def collect(
             if isinstance(source, (SimpleIndex, LinksPage)):
                 client.remember_login(source.url)
         identifier = Identifier(sources, client, cache / "identified", offline, prove)
-        packages = _sorted(_identify(dists, identifier, progress))
+        packages, itself = _without_itself(_sorted(_identify(dists, identifier, progress)))
+        found += itself
         found += [_unresolved(package) for package in packages.unresolved]
         found += [_built(package) for package in packages.packages if package.built]
         found += _troubles(identifier, packages)
@@ -99,6 +101,21 @@ def collect(
         problems = check_all(ours, memo=cache / "hashed")
         found += [_modified(name, problems[name]) for name in sorted(problems)]
     return packages, tuple(found)
+
+
+def _without_itself(packages: Packages) -> tuple[Packages, list[Finding]]:
+    """Leave out reprolock where a rebuild could not fetch it: a re-run does not need it."""
+    own = next((package for package in packages.unresolved if package.name == ITSELF), None)
+    if own is None:
+        return packages, []
+    others = tuple(package for package in packages.unresolved if package is not own)
+    left_out = note(
+        "packages.itself-left-out",
+        f"{ITSELF} {own.version} is not in the lock, as a re-run does not need it: {own.why}",
+        subject=ITSELF,
+        observed=own.version,
+    )
+    return replace(packages, unresolved=others), [left_out]
 
 
 def _sources(given: tuple[Source, ...] | None, client: Client) -> tuple[Source, ...]:

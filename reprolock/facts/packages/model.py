@@ -10,6 +10,9 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: A re-run needs no reprolock in its environment: the recorder is carried in, and stands in for it.
+ITSELF = "reprolock"
+
 #: Of addresses that a lock may name. Others are of this machine alone, or make git run commands.
 FILE_SCHEMES = ("https", "http")
 REPOSITORY_SCHEMES = (*FILE_SCHEMES, "ssh", "git", "svn", "svn+ssh", "svn+https", "bzr+ssh")
