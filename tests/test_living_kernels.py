@@ -195,6 +195,7 @@ def test_workers_of_multiprocessing_work_beside_it(tmp_path, work, method):
 
 
 AT_WORK = """\
+get_ipython().run_cell_magic('bash', '', 'true')
 import asyncio, multiprocessing, subprocess, threading, time
 threading.Thread(target=time.sleep, args=(30,), name="loader", daemon=True).start()
 async def prefetch():

@@ -36,10 +36,11 @@ def _is_users_thread(thread: Any) -> bool:
 
 def _loop_of_scripts() -> Any:
     """Return the loop that IPython starts, and keeps, for its first ``%%bash`` or ``%%script``."""
-    ipython = sys.modules.get("IPython")
+    shells: Any = sys.modules.get("IPython.core.interactiveshell")
     try:
-        magics = ipython.get_ipython().magics_manager.registry["ScriptMagics"]  # type: ignore[union-attr]
-    except (AttributeError, KeyError):
+        # Asking for it in another way imports modules, which a cell may have taken away.
+        magics = shells.InteractiveShell._instance.magics_manager.registry["ScriptMagics"]
+    except (AttributeError, ImportError, KeyError, TypeError):
         return _NO_LOOP
     return getattr(magics, "event_loop", None) or _NO_LOOP
 
