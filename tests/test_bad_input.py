@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reprolock.cli import main
 from tests import notebooks
 from tests.conftest import RUNNING, Answer, Command, contents, rewrite, toml
 from tests.real import environment, interpreter
@@ -787,6 +788,30 @@ def test_ctrl_c_in_a_verify(cli: Command, bare_python: Path) -> None:
     interrupted(process)
     untouched(cli.cwd, before)
     wait_for(lambda: not scratch_kernels(process.pid), 10)
+
+
+def test_a_verify_that_is_told_to_end_ends_as_by_ctrl_c(cli: Command, bare_python: Path) -> None:
+    made = notebooks.notebook("import os, time\ntime.sleep(float(os.environ.get('WAIT', 0)))")
+    lock = locked(cli, made, bare_python)
+    before = contents(cli.cwd)
+    process = cli.start("verify", lock, "--environment", bare_python, env={"WAIT": "30"})
+    wait_for(lambda: scratch_kernels(process.pid))
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "error: terminated" in err) == (143, True)
+    untouched(cli.cwd, before)
+    wait_for(lambda: not scratch_kernels(process.pid), 10)
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "rebuild"])
+@pytest.mark.parametrize("place", ["/dev/zero", "a pipe", "."])
+def test_a_lock_that_is_no_file_is_not_read(tmp_path, capsys, command, place):
+    path = Path(place)
+    if place == "a pipe":
+        path = tmp_path / "pylock.n.toml"
+        os.mkfifo(path)
+    assert main([command, str(path)]) == 2
+    assert "cannot read the lock" in "".join(capsys.readouterr())
 
 
 def scratch_kernels(root: int) -> list[int]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +16,7 @@ import click
 from reprolock.errors import ReprolockError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "capture": "Run a notebook, record the run, write its lock.",
@@ -24,6 +28,30 @@ COMMANDS = {
     "cache": "List, prune or verify the rebuilt environments.",
 }
 _INTERRUPTED = 130
+_TERMINATED = 143
+
+
+@dataclass
+class _Ended:
+    by_signal: bool = False
+
+
+@contextmanager
+def _ending_by_signal(ended: _Ended) -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, and leave as little, as when CI gives a job up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only there may a handler be set.
+        return
+
+    def end(_signal: int, _frame: object) -> None:
+        ended.by_signal = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Lazy(click.Group):
@@ -57,11 +85,13 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  one for each end
     """Run the command line and return its exit code; no error leaves as a traceback."""
+    ended = _Ended()
     try:
-        code = cli.main(args=arguments, prog_name="reprolock", standalone_mode=False)
+        with _ending_by_signal(ended):
+            code = cli.main(args=arguments, prog_name="reprolock", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
-        _say("interrupted")
-        return _INTERRUPTED
+        _say("terminated" if ended.by_signal else "interrupted")
+        return _TERMINATED if ended.by_signal else _INTERRUPTED
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:

@@ -78,13 +78,21 @@ def _table(document: dict[str, Any], ours: dict[str, Any], family: Family) -> di
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        # One could wait for ever for a pipe, and a device may have no end.
+        data = path.read_bytes() if path.is_file() or not path.exists() else None
     except OSError as exc:
-        raise LockError(
-            f"cannot read the lock {path}",
-            causes=(exc.strerror or str(exc),),
-            hint="give the path of a pylock.NAME.toml; `reprolock capture` writes one",
-        ) from exc
+        raise _unreadable(path, exc.strerror or str(exc)) from exc
+    if data is None:
+        raise _unreadable(path, "it is no file")
+    return data
+
+
+def _unreadable(path: Path, cause: str) -> LockError:
+    return LockError(
+        f"cannot read the lock {path}",
+        causes=(cause,),
+        hint="give the path of a pylock.NAME.toml; `reprolock capture` writes one",
+    )
 
 
 def parse(path: Path, data: bytes) -> dict[str, Any]:
