@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from reprolock import blame, scratch
 from reprolock.compare import CompareOptions, Degree, compare_written
+from reprolock.facts import randomness
 from reprolock.finding import error, note, warning
 from reprolock.result import MetricResult, MetricStatus, Tolerance
 
@@ -46,6 +47,18 @@ class TestBlame:
     def test_what_came_after_the_divergence_did_not_cause_it(self):
         late = error("data.content-changed", "d", subject="late.csv", cell=7)
         assert blame.causes([late], {"cell": 2, "output": 0}) == ()
+
+    def test_an_input_that_the_run_rewrites_and_the_order_of_sets_are_causes(self):
+        findings = [
+            *randomness.hash_order(randomness.Randomness(), randomness.Randomness()),
+            warning("data.not-checked", "the run itself changed it", subject="counts.csv", cell=0),
+        ]
+        found = blame.causes(findings, {"cell": 1, "output": 0})
+        assert [c.subject for c in found] == ["counts.csv", "PYTHONHASHSEED"]
+        assert (
+            randomness.hash_order(randomness.Randomness(hash_seed="7"), randomness.Randomness())
+            == ()
+        )
 
     def test_imported_packages_stand_before_their_dependencies(self):
         findings = [

@@ -8,6 +8,7 @@ from packaging.markers import Marker
 from reprolock.errors import LockError
 from reprolock.facts.interpreter import compare, from_toml, parse, to_toml, without_paths
 
+INLINE = "module://matplotlib_inline.backend_inline"
 EVENT = {
     "event": "interpreter",
     "implementation": "cpython",
@@ -138,3 +139,17 @@ def test_the_files_of_the_interpreter_are_told_apart_by_their_digests(tmp_path):
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/", "", "\0", 7, None])
 def test_what_is_no_file_has_no_digest(path):
     assert parse({**EVENT, "executable": path, "libpython": path}).binary == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, INLINE, False),
+        (INLINE, None, False),
+        ("Agg", INLINE, True),
+        (None, "Agg", True),
+    ],
+)
+def test_what_the_kernel_sets_by_itself_is_not_a_difference(before, after, told):
+    one, other = (replace(FACTS, environ={"MPLBACKEND": v} if v else {}) for v in (before, after))
+    assert bool(compare(one, other)) is told

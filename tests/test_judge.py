@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 
+from reprolock.compare import CompareOptions, compare_cells
+from reprolock.facts import notebook, session
 from reprolock.judge import Evidence, judge
 from reprolock.result import MetricResult, MetricStatus, Tolerance, Verdict
+from reprolock.verify import hold
 
 
 def metric(status: MetricStatus) -> MetricResult:
@@ -79,3 +83,21 @@ def test_exit_codes_are_the_contract():
         "INCONCLUSIVE": 2,
         "UNVERIFIABLE": 2,
     }
+
+
+def test_an_excused_cell_without_a_known_output_was_compared_with_nothing():
+    facts = {
+        session.Session: session.Session("outside", outputs_unseen=(0,)),
+        notebook.Notebook: notebook.Notebook("n.ipynb", "0", None, None, ()),
+    }
+    locked = SimpleNamespace(record=facts)
+    cell = {"cell_type": "code", "source": "a", "outputs": []}
+    again = {**cell, "outputs": [{"output_type": "stream", "name": "stdout", "text": "1"}]}
+    outputs = compare_cells([cell], [again], CompareOptions(excused={0: "not seen"}))
+    assert (outputs.compared, len(outputs.excused)) == (1, 1)
+    known = outputs.compared - len(hold.without_outputs(outputs, locked))
+    evidence = Evidence(compared=known, excused=(0,))
+    assert judge(evidence) is Verdict.INCONCLUSIVE
+    told = hold.undecided(evidence, locked)
+    assert told.code == "outputs.nothing-compared"
+    assert "save the notebook" in told.hint

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reprolock import notebooks
-from reprolock.facts import notebook, session
+from reprolock.facts import data, notebook, session
 from reprolock.kernel import living
 from reprolock.living.cells import Execution, match
 from reprolock.living.joining import join
 from reprolock.living.journals import Journal
 from reprolock.living.source import find
 from reprolock.living.sources import ends_with_capture
+from reprolock.living.uses import roles, uses
 from reprolock.recorder.journal import Journal as Writer
 from reprolock.verify.rerun import Unfinished, unfinished, without_later_outputs
 
@@ -174,6 +175,106 @@ def test_what_it_put_out_later_is_not_compared():
     without_later_outputs(lock("live", None, None, captured_within=(0,)), old, new)
     assert new[0]["outputs"] == [stream("1\n"), shown, stream("two\n")]
     assert new[1]["outputs"] == [stream("four\n")]
+
+
+# Cells that ran unseen: their source is all that tells
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ("e = pd.read_csv('f')", ["read"]),
+        ("e = pd.read_csv(\n  filepath_or_buffer='f')", ["read"]),
+        ("json.load(open('f'))", ["read"]),
+        ("open('f', mode).read()", [None]),
+        ("with open('f', 'w') as out: out.write('x')", ["write"]),
+        ("gzip.open('f', 'rt')", ["read"]),
+        ("open('f', mode='a')", ["write"]),
+        ("Path('f').open('wb')", ["write"]),
+        ("t = Path('f').read_text()", ["read"]),
+        ("Path('f').write_text('x')", ["write"]),
+        ("h5py.File('f', 'w'); h5py.File('f')", ["write", "read"]),
+        ("p = 'f'\nnp.savetxt(p, a)", [None, "write"]),
+        ("p = Path('f')\nif p.exists(): m = torch.load(p)", [None, "ask", "read"]),
+        ("Image.open('f'); cv2.imread('f'); np.load('f')", ["read"] * 3),
+        ("joblib.dump(m, 'f'); plt.savefig('f')", ["write"] * 2),
+        ("pd.read_csv('f').to_csv('f')", ["read", "write"]),
+        ("pd.concat([pd.read_csv(n) for n in ['f']])", [None]),
+        ("%%writefile f\nx", ["write"]),
+        ("train('f')", [None]),
+        ("no python 'f'", []),
+    ],
+)
+def test_what_a_source_does_with_a_file(source, kinds):
+    assert [use.kind for use in uses(source) if use.text == "f"] == kinds
+
+
+def test_a_name_that_an_earlier_cell_gave_to_a_file():
+    names: dict[str, str] = {}
+    uses("p = 'f'", names)
+    assert [use.kind for use in uses("df.to_csv(p)", names)] == ["write"]
+    uses("p = found", names)
+    assert uses("df.to_csv(p)", names) == []
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["read"], (True, False)),
+        ([None], (True, False)),
+        (["ask", "read"], (True, False)),
+        ([None, "write"], (False, True)),
+        (["write", "read"], (False, True)),
+        (["read", "write"], (True, True)),
+        (["ask", "read", "write"], (False, True)),
+    ],
+)
+def test_whether_a_young_file_was_read_first(kinds, expected):
+    assert roles(kinds) == expected
+
+
+def unseen(journal: Journal) -> Journal:
+    for event in journal.events:
+        if event["event"] == "cell-start":
+            event["via"] = "history"
+    return journal
+
+
+def test_young_files_of_unseen_cells_have_the_role_that_the_source_gives(tmp_path):
+    for name in ("old.csv", "fresh.csv", "out.csv", "counts.csv", "some.bin"):
+        (tmp_path / name).write_text("n\n1\n")
+    begun = (tmp_path / "old.csv").stat().st_ctime - 10
+    source = (
+        "d = read_csv('fresh.csv')\nd.to_csv('out.csv')\nc = read_csv('counts.csv')\n"
+        "c.to_csv('counts.csv')\nf('some.bin')"
+    )
+    journal = unseen(journal_of(tmp_path, source, at=begun))
+    found = joined(tmp_path, journal, code(source))
+    files, _ = data.parse(found.seen.events, {0: 0}, data.Places(tmp_path))
+    assert {f.name: (f.role, f.overwritten) for f in files.files} == {
+        "fresh.csv": ("input", False),
+        "out.csv": ("output", False),
+        "counts.csv": ("input", True),
+        "some.bin": ("input", False),
+    }
+    told = [f.subject for f in found.findings if f.code == "data.role-from-source"]
+    assert told == ["fresh.csv", "some.bin"]
+    before = unseen(journal_of(tmp_path, source, at=begun + 1000))
+    found = joined(tmp_path, before, code(source))
+    files, _ = data.parse(found.seen.events, {0: 0}, data.Places(tmp_path))
+    assert {f.role for f in files.files} == {"input"}
+    assert "data.role-from-source" not in {f.code for f in found.findings}
+
+
+def test_a_notebook_that_was_not_saved_since_it_ran_is_asked_to_be_saved(tmp_path):
+    journal = unseen(journal_of(tmp_path, "print(1)"))
+    found = joined(tmp_path, journal, code("print(1)"))
+    told = {f.code: f for f in found.findings}
+    assert told["session.outputs-unsaved"].hint == "save the notebook, and capture again"
+    assert found.seen.session.outputs_unseen == (0,)
+    silent = {**code("print(1)"), "execution_count": 1}
+    found = joined(tmp_path, journal, silent)
+    assert "session.outputs-unsaved" not in {f.code for f in found.findings}
 
 
 # Joined kernels, and ids that tell nothing

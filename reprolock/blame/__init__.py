@@ -23,6 +23,7 @@ _RANK = (
     "randomness.seed-changed",
     "randomness.newly-unseeded",
     "randomness.unseeded",
+    "data.not-checked",
     "session.cells-interrupted",
     "session.cells-raised",
     "session.cells-edited",
@@ -45,6 +46,7 @@ _RANK = (
     "system.libc-changed",
     "system.library-changed",
     "hardware.cores-changed",
+    "randomness.hash-order",
 )
 _OFF = (MetricStatus.OUTSIDE, MetricStatus.MISSING, MetricStatus.FAILED, MetricStatus.UNDECIDED)
 

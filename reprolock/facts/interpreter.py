@@ -43,6 +43,8 @@ REPLAYED = (
     "ATEN_CPU_CAPABILITY",
     "TF_DETERMINISTIC_OPS",
 )
+# ipykernel sets it so where it is not set: who looks at the kernel from outside sees it unset.
+_SET_BY_KERNEL = {"MPLBACKEND": ("module://matplotlib_inline.", "module://ipykernel.")}
 
 
 @dataclass(frozen=True)
@@ -324,8 +326,13 @@ def _settings(
             observed=observed.get(name),
         )
         for name in sorted({*expected, *observed})
-        if expected.get(name) != observed.get(name)
+        if _chosen(name, expected.get(name)) != _chosen(name, observed.get(name))
     ]
+
+
+def _chosen(name: str, value: Any) -> Any:
+    """Return *value*, None where the kernel set it by itself."""
+    return None if str(value).startswith(_SET_BY_KERNEL.get(name, ("\0",))) else value
 
 
 def _shown(value: Any) -> str:

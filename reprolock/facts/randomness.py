@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_json
 from reprolock.facts.reading import may, need, tables, without_none
-from reprolock.finding import Finding, error, warning
+from reprolock.finding import Finding, error, note, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -262,4 +262,21 @@ def weaknesses(facts: Randomness) -> tuple[Finding, ...]:
         )
         for s in facts.streams
         if s.unseeded_in is not None and s.library != _NAMES
+    )
+
+
+def hash_order(expected: Randomness, observed: Randomness) -> tuple[Finding, ...]:
+    """Say, where something differs, that the order of sets was left to chance in the first run."""
+    if expected.hash_seed is not None:
+        return ()
+    return (
+        note(
+            "randomness.hash-order",
+            "PYTHONHASHSEED was not set in the recorded run: sets of texts have another order in "
+            "each run",
+            subject="PYTHONHASHSEED",
+            expected=expected.hash_seed,
+            observed=observed.hash_seed,
+            hint="sort what comes out of a set, or capture with `reprolock capture NOTEBOOK`",
+        ),
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from reprolock.living.cells import Execution, Matched
     from reprolock.living.journals import Journal
+    from reprolock.living.source import Source
 
 Event = dict[str, Any]
 _SHOWN = 8
@@ -151,7 +152,12 @@ def _break(part: Part, matched: Matched, events: Sequence[Event]) -> sessions.Br
 
 
 def told(
-    matched: Matched, own: Sequence[Execution], mode: str, events: Sequence[Event]
+    matched: Matched,
+    own: Sequence[Execution],
+    mode: str,
+    events: Sequence[Event],
+    facts: sessions.Session,
+    source: Source,
 ) -> Iterable[Finding]:
     if matched.unsaved:
         yield warning(
@@ -161,6 +167,9 @@ def told(
             cell=matched.unsaved[0],
             hint="save the notebook: the lock is of the sources that ran",
         )
+    if source.saved_at is not None:
+        yield from _unsaved_outputs([c for c in facts.outputs_unseen if c in facts.before])
+    yield from _from_source(matched, events)
     if mode == "outside":
         yield warning(
             "session.not-recorded",
@@ -198,6 +207,36 @@ def told(
             "recorder.journal-incomplete",
             f"{snapshot['lost']} events could not be written to the journal: is the disk full?",
         )
+
+
+def _unsaved_outputs(cells: Sequence[int]) -> Iterable[Finding]:
+    if cells:
+        names = ", ".join(str(cell) for cell in cells)
+        yield warning(
+            "session.outputs-unsaved",
+            f"the saved notebook has no outputs of what ran in cell{'s' if cells[1:] else ''} "
+            f"{names}: there is nothing to hold those of a re-run against",
+            subject=names,
+            cell=cells[0],
+            hint="save the notebook, and capture again",
+        )
+
+
+def _from_source(matched: Matched, events: Sequence[Event]) -> Iterable[Finding]:
+    """Tell of files that may be outputs, and that the source alone makes inputs."""
+    told = [e for e in events if e.get("via") == "source"]
+    overwritten = {e["path"] for e in told if e.get("op") == "write"}
+    for event in told:
+        if event.get("young") and event["path"] not in overwritten:
+            name = Path(event["path"]).name
+            yield warning(
+                "data.role-from-source",
+                f"{name} is younger than the kernel, and no call in the source writes it: "
+                "it is taken for an input, as it is now",
+                subject=name,
+                cell=matched.index_of.get(event["n"]),
+                hint="put %load_ext reprolock into the first cell, and capture again",
+            )
 
 
 def _at_work(snapshot: Event) -> str:

@@ -11,7 +11,8 @@ from reprolock.living import cells as living_cells
 from reprolock.living import hidden
 from reprolock.living.outputs import collect
 from reprolock.living.parts import WRITES, earlier_parts
-from reprolock.living.sources import seedings, texts
+from reprolock.living.sources import seedings
+from reprolock.living.uses import WRITE, roles, uses
 from reprolock.run import Seen
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def join(journal: Journal, earlier: Sequence[Journal], source: Source, mode: str
         problems=journal.problems,
         session=facts,
     )
-    return Joined(seen, node, tuple(hidden.told(matched, own, mode, events)))
+    return Joined(seen, node, tuple(hidden.told(matched, own, mode, events, facts, source)))
 
 
 def _counted(ran: Sequence[Execution], mode: str, current: Journal) -> list[Execution]:
@@ -145,30 +146,37 @@ def _read_from_source(
     own: Sequence[Execution], folder: Path, events: Sequence[Event]
 ) -> list[Event]:
     """Tell of cells that ran before the recording what their source says: seeds and files."""
-    told: list[Event] = []
     start = next((e for e in events if e.get("event") == "start"), {})
     begun = float(start.get("at") or 0.0)
     known = {str(e.get("path")) for e in events if e.get("event") == "file"}
-    for one in own:
-        if one.seen:
-            continue
-        told += [
-            {
-                "event": "seed",
-                "n": one.n,
-                "stream": s.stream,
-                "call": s.call,
-                "seed": s.seed,
-                "via": "source",
-            }
-            for s in seedings(one.source)
-        ]
-        for text in texts(one.source):
-            file = _file_named(text, folder)
-            if file is not None and str(file) not in known:
-                known.add(str(file))
-                told.append(_as_read(file, one.n, begun))
-    return told
+    unseen = [one for one in own if not one.seen]
+    seeds = [
+        {
+            "event": "seed",
+            "n": one.n,
+            "stream": s.stream,
+            "call": s.call,
+            "seed": s.seed,
+            "via": "source",
+        }
+        for one in unseen
+        for s in seedings(one.source)
+    ]
+    named = _named_in(unseen, folder)
+    told = [e for f in named if str(f) not in known for e in _as_used(f, named[f], begun)]
+    return sorted([*seeds, *told], key=lambda event: int(event["n"]))
+
+
+def _named_in(ran: Sequence[Execution], folder: Path) -> dict[Path, list[tuple[int, str | None]]]:
+    """Return the files that stand in the source of cells, each with its uses: cell and kind."""
+    named: dict[Path, list[tuple[int, str | None]]] = {}
+    variables: dict[str, str] = {}
+    for one in ran:
+        for use in uses(one.source, variables):
+            file = _file_named(use.text, folder)
+            if file is not None:
+                named.setdefault(file, []).append((one.n, use.kind))
+    return named
 
 
 def _file_named(text: str, folder: Path) -> Path | None:
@@ -181,16 +189,18 @@ def _file_named(text: str, folder: Path) -> Path | None:
         return None
 
 
-def _as_read(file: Path, n: int, begun: float) -> Event:
-    """A file that was made after the session began was made by it."""
+def _as_used(
+    file: Path, mentions: Sequence[tuple[int, str | None]], begun: float
+) -> Iterable[Event]:
+    """Tell what the run did with *file*. It did not write one that is older than the session."""
     status = file.stat()
-    made = begun and status.st_ctime > begun
-    return {
-        "event": "file",
-        "n": n,
-        "op": "write" if made else "read",
-        "path": str(file),
-        "via": "source",
-        "size": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-    }
+    young = bool(begun and status.st_ctime > begun)
+    read, written = roles(kind for _, kind in mentions) if young else (True, False)
+    first = mentions[0][0]
+    changed = next((n for n, kind in mentions if kind == WRITE), first)
+    facts = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    event = {"event": "file", "path": str(file), "via": "source", **facts}
+    if read:
+        yield {**event, "n": first, "op": "read", "young": young}
+    if written:
+        yield {**event, "n": changed, "op": "write"}

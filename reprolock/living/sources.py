@@ -139,13 +139,3 @@ def seedings(source: str) -> list[Seeding]:
         if stream and isinstance(seed, ast.Constant) and isinstance(seed.value, (int, str)):
             found.append(Seeding(stream, name, seed.value))
     return found
-
-
-def texts(source: str) -> list[str]:
-    """Return the strings that stand in a cell: one of them may be the path of a file."""
-    tree = parsed(source)
-    return [
-        node.value
-        for node in (ast.walk(tree) if tree is not None else ())
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]

@@ -65,5 +65,5 @@ def _steps(state: State, whole: ExitStack) -> Result:
     with step(state, "judge"):
         verdict = judge(evidence)
         if verdict is Verdict.INCONCLUSIVE:
-            state.findings.append(undecided(evidence))
+            state.findings.append(undecided(evidence, locked))
     return result_of(state, verdict, evidence.metrics, outputs)

@@ -20,7 +20,7 @@ from reprolock.facts import (
 )
 from reprolock.finding import Finding, Severity, error, note, warning
 from reprolock.judge import Evidence
-from reprolock.result import MetricResult, Tolerance
+from reprolock.result import MetricResult, MetricStatus, Tolerance
 
 if TYPE_CHECKING:
     from reprolock.elsewhere import Ground
@@ -69,11 +69,15 @@ def hold_against(
     outputs = compare.compare_cells(old.cells, again.cells, options, widgets=states)
     state.findings += [*about_metrics, *(f for cell in outputs.cells for f in cell.findings)]
     state.findings += _normalised(outputs)
+    if outputs.different or any(m.status is MetricStatus.OUTSIDE for m in results):
+        state.findings += randomness.hash_order(
+            locked.record[randomness.Randomness], done.record[randomness.Randomness]
+        )
     if unseeded is not None:
         state.findings += randomness.weaknesses(locked.record[randomness.Randomness])
     evidence = Evidence(
         metrics=results,
-        compared=outputs.compared,
+        compared=outputs.compared - len(without_outputs(outputs, locked)),
         different=tuple(c.index for c in outputs.different),
         inexact=tuple(c.index for c in outputs.having(compare.CellStatus.WITHIN)),
         excused=(
@@ -132,6 +136,12 @@ def _left_out(locked: Lock) -> list[int]:
         return []
     cells = locked.record[notebook.Notebook].cells
     return [cell.index for cell in cells if cell.kind == "code" and cell.ran is None]
+
+
+def without_outputs(outputs: Any, locked: Lock) -> list[int]:
+    """Return the excused cells of which no output is known: they were held against nothing."""
+    unknown = {*_left_out(locked), *locked.record[session.Session].outputs_unseen}
+    return [cell.index for cell in outputs.excused if cell.index in unknown]
 
 
 def _only_new(known: list[Finding], found: list[Finding]) -> list[Finding]:
@@ -260,13 +270,10 @@ def _compare_options(
     )
 
 
-def undecided(evidence: Evidence) -> Finding:
-    if evidence.unseeded_from is None:
-        return warning(
-            "outputs.nothing-compared",
-            "the recorded run left no output and no metric to compare",
-            hint="name a metric: reprolock capture --metric NAME=EXPRESSION",
-        )
+def undecided(evidence: Evidence, locked: Lock) -> Finding:
+    """Say why the evidence does not decide."""
+    if not evidence.metrics and not evidence.compared:
+        return _nothing_compared(locked.record[session.Session])
     names = [m.name for m in evidence.metrics if m.status.value == "undecided"]
     what = f"the metric {', '.join(names)}" if names else "what differs"
     return warning(
@@ -275,4 +282,15 @@ def undecided(evidence: Evidence) -> Finding:
         "and no tolerance says how far it may move",
         cell=evidence.unseeded_from,
         hint="seed the stream and capture again, or state --tolerance NAME=VALUE",
+    )
+
+
+def _nothing_compared(facts: session.Session) -> Finding:
+    hint = "name a metric: reprolock capture --metric NAME=EXPRESSION"
+    if facts.outputs_unseen:
+        hint = f"save the notebook after it ran, and capture again; or {hint}"
+    return warning(
+        "outputs.nothing-compared",
+        "the recorded run left no output and no metric to compare",
+        hint=hint,
     )
