@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -278,7 +279,13 @@ def record_of(
     files, paths = data.parse(seen.events, seen.cell_of, places, memo)
     record = Record(
         {
-            notebook.Notebook: notebook.parse(seen.name, seen.cells, seen.ran, seen.raised),
+            notebook.Notebook: notebook.parse(
+                seen.name,
+                seen.cells,
+                seen.ran,
+                seen.raised,
+                folder=None if seen.places else os.path.realpath(seen.folder),
+            ),
             interpreters.Interpreter: interpreters.parse(seen.last("interpreter")),
             packages.Packages: found,
             system.System: about,

@@ -317,6 +317,21 @@ def test_a_run_again_sees_the_folder_that_the_recorded_one_saw(
     assert (done.verdict, done.code) == ("BIT_EXACT", 0), str(done)
 
 
+def test_a_notebook_that_prints_its_folder_is_verified_in_another(
+    cli: Command, bare_python: Path, tmp_path: Path
+) -> None:
+    made = notebooks.notebook("import os\nos.getcwd()", "!pwd", "print(os.path.abspath('a.csv'))")
+    before, moved = tmp_path / "first", tmp_path / "moved"
+    cli.cwd = before
+    before.mkdir()
+    lock = moved / capture(cli, made, bare_python).name
+    cli.cwd = before.rename(moved)
+    done = verify(cli, lock, "--environment", bare_python)
+    assert done.verdict in REPRODUCED, str(done)
+    assert str(before) in (moved / "note.reference.ipynb").read_text()
+    assert str(before) not in lock.read_text()
+
+
 def test_an_input_that_another_program_changes_after_it_was_read_is_no_full_pass(
     cli: Command, bare_python: Path
 ) -> None:

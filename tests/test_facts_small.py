@@ -397,3 +397,24 @@ class TestNotebook:
         new = notebook.parse("n.ipynb", [cell("a"), cell("new"), cell("b")], {}, {})
         (finding,) = notebook.compare(old, new)
         assert (finding.code, finding.cell) == ("notebook.cells-changed", 1)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["{}", "see {}/a.csv, and", "'{}'", "in {}.", "not /usr/lib, but <b>{}</b>", "file://{}/a"],
+    )
+    @pytest.mark.parametrize("folder", ["/home/u/my work", "/w/\u00e4-1.2_b", "/proj"])
+    def test_its_folder_is_found_in_its_outputs_by_digest_alone(self, text, folder):
+        outputs = [{"output_type": "display_data", "data": {"text/html": text.format(folder)}}]
+        cells = [cell("1"), cell("2", outputs=outputs)]
+        facts = notebook.parse("n.ipynb", cells, {}, {}, folder=folder)
+        assert notebook.from_toml(notebook.to_toml(facts)) == facts
+        assert folder not in str(notebook.to_toml(facts))
+        assert notebook.folder_in(facts, cells) == folder
+        assert notebook.folder_in(facts, [cell("1")]) is None
+
+    def test_a_folder_that_no_output_names_is_not_kept(self):
+        outputs = [{"output_type": "stream", "name": "stdout", "text": "/home/v"}]
+        cells = [cell("1", outputs=outputs)]
+        facts = notebook.parse("n.ipynb", cells, {}, {}, folder="/home/u")
+        assert "folder-sha256" not in notebook.to_toml(facts)
+        assert notebook.folder_in(facts, cells) is None

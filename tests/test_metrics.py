@@ -118,6 +118,31 @@ def found(*cells):
         ("error: 404 Not Found", {}),
         ("accuracy: 1.2.3", {}),
         ("nothing 3.2 here", {}),
+        ("Elapsed: 0.3944s accuracy=0.912", {"accuracy": 0.912}),
+        ("Elapsed: 12 accuracy=0.9", {"accuracy": 0.9}),
+        ("Elapsed: 1m 3.2s loss = 0.5", {"loss": 0.5}),
+        ("Elapsed: 0:00:03.251 acc=0.9", {"acc": 0.9}),
+        ("time: 3s loss: 0.5", {"loss": 0.5}),
+        ("train_time: 12.1 acc: 0.9", {"acc": 0.9}),
+        ("0.39s accuracy 0.9", {"accuracy": 0.9}),
+        ("epoch 0 0.161s - loss: 0.5", {"loss": 0.5}),
+        ("epoch 3 12s loss: 0.5", {"loss": 0.5}),
+        ("accuracy after 3.21s: 0.9", {"accuracy_after": 0.9}),
+        ("2026-01-02 13:21:22.123456 accuracy: 0.9", {"accuracy": 0.9}),
+        ("2026-01-02 13:21:22,123 INFO accuracy: 0.9", {"info_accuracy": 0.9}),
+        ("2026-01-02T13:21:22.1+00:00: accuracy: 0.9", {"accuracy": 0.9}),
+        ("[13:21] loss: 0.4", {"loss": 0.4}),
+        ("best score at 12:00:01: 0.9", {"best_score_at": 0.9}),
+        # A number that is part of a name stays in it.
+        ("f1: 0.9", {"f1": 0.9}),
+        ("top-5 accuracy: 0.8", {"top_5_accuracy": 0.8}),
+        ("R2: 0.3", {"r2": 0.3}),
+        ("precision@10: 0.4", {"precision_10": 0.4}),
+        ("mAP@0.5: 0.6", {"map_0_5": 0.6}),
+        ("model 3 accuracy: 0.9", {"model_3_accuracy": 0.9}),
+        ("24h mae: 0.4", {"24h_mae": 0.4}),
+        ("alpha=0.1 score: 0.5", {"0_1_score": 0.5}),
+        ("2020-01-02 rmse: 0.5", {"2020_01_02_rmse": 0.5}),
     ],
 )
 def test_labelled_numbers(text, values):
@@ -355,6 +380,38 @@ def test_missing_and_failed():
     results, findings = m.compare(one, two, {}, EXACT)
     assert [r.status.value for r in results] == ["missing", "failed", "failed"]
     assert [f.code for f in findings] == ["metrics.missing", "metrics.failed", "metrics.failed"]
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        "0_3944s_accuracy",
+        "12s_accuracy",
+        "22_123456_accuracy",
+        "0_3944_accuracy",
+        "accuracy_12_00_01",
+        "accuracy_3_21_s",
+    ],
+)
+def test_a_time_in_the_name_of_an_older_lock_is_passed_over(older):
+    one = m.Metrics((m.Metric(older, 0.9, 3),))
+
+    def judged(*observed):
+        (result,), findings = m.compare(one, m.Metrics(observed), {}, EXACT)
+        return result.status.value, [f.code for f in findings]
+
+    assert judged(m.Metric("accuracy", 0.9, 3)) == ("exact", [])
+    assert judged(m.Metric("accuracy@3", 0.9, 3), m.Metric("accuracy", 0.1, 1))[0] == "exact"
+    assert judged(m.Metric("accuracy", 0.8, 3))[0] == "outside"
+    assert judged(m.Metric("accuracy", 0.9, 4))[0] == "missing"
+    assert judged(m.Metric("f1", 0.9, 3))[0] == "missing"
+
+
+@pytest.mark.parametrize("name", ["fold_1_accuracy", "map_0_5", "top_5_accuracy", "1_accuracy"])
+def test_a_number_that_is_part_of_a_name_is_not_passed_over(name):
+    one = m.Metrics((m.Metric(name, 0.9, 3),))
+    two = m.Metrics((m.Metric("accuracy", 0.9, 3), m.Metric("map", 0.9, 3)))
+    assert m.compare(one, two, {}, EXACT)[0][0].status is MetricStatus.MISSING
 
 
 def test_undecided_without_a_tolerance_of_its_own():

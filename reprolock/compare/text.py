@@ -193,6 +193,34 @@ def _is_measured(match: re.Match[str]) -> bool:
     return last in ("elapsed", "runtime", "walltime")
 
 
+# `epoch 3 0.161s - loss: 0.5`: how far the training is, how long that took, and what it gave.
+_TRAINING_LINE = re.compile(
+    r"^(?P<head>\W{0,3}(?:(?P<counted>(?:epoch|step|iter(?:ation)?|batch)\W{0,3}\d+"
+    r"(?:\s?(?:/|of)\s?\d+)?)|val(?:id(?:ation)?)?|train(?:ing)?|test|fold(?: \d+)?)\b)"
+    r"(?P<rest>[^\n]*)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_GAVE = re.compile(r"(?:loss|acc|accuracy)\s?[:=]?\s{0,3}-?(?:\d|nan)", re.IGNORECASE)
+# Right behind the head or another number, and with no label of its own.
+_LONE = (
+    r"(?P<before>^(?:\s?[-|,(\[])?\s?|(?<=[\d\]])(?:\s[-|]\s|,\s|\s?[(\[]))"
+    rf"(?:%s\s?{_SHORT}|%s\s?m?s/(?:step|batch|epoch|iter|it)\b|\d+\s?m(?:in)?\s?%s\s?s\b)"
+    r"(?=\s?(?:[-|]\s|[,)\]]|$)|\s(?:\w{1,20}[_ ])?(?:loss|acc)\w*\s?[:=])"
+)
+_LONE_BEHIND_COUNT = re.compile(_LONE.replace("%s", r"\d+(?:\.\d+)?"))
+_LONE_BEHIND_WORD = re.compile(_LONE.replace("%s", r"\d+\.\d+"))  # `train 10s`: on 10 s of sound?
+
+
+def _without_training_clocks(text: str) -> str:
+    def replace(match: re.Match[str]) -> str:
+        if not _GAVE.search(match["rest"]):
+            return match[0]
+        lone = _LONE_BEHIND_COUNT if match["counted"] else _LONE_BEHIND_WORD
+        return match["head"] + lone.sub(rf"\g<before>{_T}", match["rest"])
+
+    return _TRAINING_LINE.sub(replace, text)
+
+
 # `10/10 [====] - 3s 12ms/step`, `10/10 ━━━━ 3s 12ms/step`, `10/10 - 3s - loss`.
 _KERAS_LINE = re.compile(r"^ *\d+/(?:\d+|Unknown) +(?:\[[=>.]*\]|━|-)[^\n]*", re.MULTILINE)
 _KERAS_CLOCKS = _sub(
@@ -347,6 +375,7 @@ NORMALISERS: tuple[Normaliser, ...] = (
         ("time", "elapsed", "took", "duration", " in ", "--- "),
         _without_durations,
     ),
+    Normaliser("labelled-durations", ("loss", "acc"), _without_training_clocks),
     Normaliser(
         "log-timestamps",
         (":",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,13 @@ from reprolock.facts.reading import may, need, tables, without_none
 from reprolock.finding import Finding, error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _WHERE = "tool.reprolock.notebook"
+# Where an absolute path may begin, and where it or one of its folders may end.
+_PATH = re.compile(r"(?<![\w.-])(?:/|[A-Za-z]:\\)(?=\w)")
+_PATH_END = re.compile(r"[^\w.-]|\.(?!\w)")
+_LONGEST = 512  # characters of a path that are looked at
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """*path* and *reference* are relative to the lock's folder."""
+    """*path* and *reference* are relative to the lock's folder. *folder_sha256*: of the path of the
+    folder in which the notebook ran, where its outputs name that folder.
+    """
 
     path: str
     source_sha256: str
     reference: str | None
     reference_sha256: str | None
     cells: tuple[Cell, ...]
+    folder_sha256: str | None = None
 
     def cell_id(self, index: int | None) -> str | None:
         known = index is not None and 0 <= index < len(self.cells)
@@ -54,8 +62,9 @@ def parse(
     raised: Mapping[int, str],
     reference: str | None = None,
     reference_sha256: str | None = None,
+    folder: str | None = None,
 ) -> Notebook:
-    """Return the facts of a notebook. *ran* and *raised* are by cell index."""
+    """Return the facts of a notebook that ran in *folder*. *ran* and *raised* are by cell index."""
     facts = tuple(
         Cell(
             index=index,
@@ -69,7 +78,44 @@ def parse(
         )
         for index, cell in enumerate(cells)
     )
-    return Notebook(path, notebooks.source_digest(cells), reference, reference_sha256, facts)
+    named = folder is not None and any(folder in text for text in _texts(cells))
+    return Notebook(
+        path,
+        notebooks.source_digest(cells),
+        reference,
+        reference_sha256,
+        facts,
+        sha256_text(folder) if folder and named else None,
+    )
+
+
+def folder_in(facts: Notebook, cells: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the folder of the recorded run, which the outputs of its *cells* name."""
+    if facts.folder_sha256 is None:
+        return None
+    tried = set()
+    for text in _texts(cells):
+        for start in _PATH.finditer(text):
+            path = text[start.start() : start.start() + _LONGEST].partition("\n")[0]
+            ends = [m.start() for m in _PATH_END.finditer(path, 1)]
+            for name in (path[:end] for end in (*ends, len(path))):
+                if name not in tried and sha256_text(name) == facts.folder_sha256:
+                    return name
+                tried.add(name)
+    return None
+
+
+def _texts(cells: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield all text in the outputs of *cells*."""
+    left = [cell.get("outputs") for cell in cells]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            left.extend(value)
 
 
 def to_toml(facts: Notebook) -> dict[str, Any]:
@@ -79,6 +125,7 @@ def to_toml(facts: Notebook) -> dict[str, Any]:
             "source-sha256": facts.source_sha256,
             "reference": facts.reference,
             "reference-sha256": facts.reference_sha256,
+            "folder-sha256": facts.folder_sha256,
             "cells": [
                 without_none(
                     {
@@ -117,6 +164,7 @@ def from_toml(table: dict[str, Any]) -> Notebook:
         source_sha256=need(table, "source-sha256", str, _WHERE),
         reference=may(table, "reference", str, _WHERE),
         reference_sha256=may(table, "reference-sha256", str, _WHERE),
+        folder_sha256=may(table, "folder-sha256", str, _WHERE),
         cells=cells,
     )
 

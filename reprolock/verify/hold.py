@@ -53,6 +53,8 @@ def hold_against(
 ) -> tuple[Evidence, Any]:
     stopped = unfinished(locked, reference.node.cells)
     options = _compare_options(state, locked, done, ground, stopped.interrupted)
+    if then := notebook.folder_in(locked.record[notebook.Notebook], reference.node.cells):
+        options = replace(options, extra_paths=((then, "<folder>"), *options.extra_paths))
     new = _only_new(state.findings, differences(locked, done))
     places = places_of(state.options, locked)
     state.findings += [_looked_into(f, places, done, options) for f in new]

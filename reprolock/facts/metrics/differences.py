@@ -8,6 +8,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from reprolock.facts.metrics.discover import without_measured
 from reprolock.facts.metrics.model import (
     NOT_FINITE,
     Metric,
@@ -56,7 +57,8 @@ def compare(
                 failure.name, None, value, tolerance, MetricStatus.FAILED, failure.cell, None
             )
         )
-    known = expected.names
+    matched = (_again(metric, observed) for metric in expected.metrics)
+    known = expected.names | {metric.name for metric in matched if metric}
     findings += [
         note(
             "metrics.added",
@@ -75,7 +77,7 @@ def compare(
 def _judge(
     metric: Metric, observed: Metrics, tolerance: Tolerance, *, undecided: bool
 ) -> tuple[MetricResult, list[Finding]]:
-    other = observed.get(metric.name)
+    other = _again(metric, observed)
     if other is None:
         return _without_value(metric, observed, tolerance)
     findings = _type_change(metric, other)
@@ -92,6 +94,19 @@ def _judge(
         message = _outside(metric, other, tolerance)
         findings.append(_about(error, "metrics.outside-tolerance", message, metric, other))
     return _result(metric, _json(other.value), tolerance, status), findings
+
+
+def _again(metric: Metric, observed: Metrics) -> Metric | None:
+    """Return *metric* of the new run. The name in an older lock may hold how long something took:
+    then the one metric of the same cell whose name is the rest of it.
+    """
+    if (same := observed.get(metric.name)) is not None or metric.source != "output":
+        return same
+    if any(f.name == metric.name for f in observed.failed):
+        return None
+    names = without_measured(metric.name.partition("@")[0])
+    here = (m for m in observed.metrics if m.cell == metric.cell and m.source == "output")
+    return next((m for m in here if m.name.partition("@")[0] in names), None)
 
 
 def _without_value(

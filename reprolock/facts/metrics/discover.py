@@ -39,14 +39,38 @@ _NUMBER = re.compile(
 _HINT = re.compile("|".join(sorted(_METRIC_WORDS)) + r"|r\^2|r²|squared|prob", re.IGNORECASE)
 _WRAPPED = re.compile(r"\b(?:np\.|numpy\.)?(?:float(?:16|32|64)?|tensor|Array)\((?=[-\d.])")
 _CONTROL = re.compile(r"\x1b\[[0-?]{0,32}[ -/]{0,4}[@-~]")
-# Where a line begins with how far the training is: `Epoch 3`, `10/10`, `[Fold 1 of 5]`.
+# Where a line begins with how far the training is, and maybe how long that took: `Epoch 3`,
+# `10/10`, `[Fold 1 of 5]`, `Epoch 3 (12s)`.
 _PREFIX = re.compile(
-    r"^\W*(?:(?:epoch|step|iter(?:ation)?|batch|fold)\W{0,3}\d+(?:\s*(?:/|of)\s*\d+)?|\d+/\d+)\b\W*",
+    r"^\W*(?:(?:epoch|step|iter(?:ation)?|batch|fold)\W{0,3}\d+(?:\s*(?:/|of)\s*\d+)?|\d+/\d+)\b\W*"
+    r"(?:\d+\s?m?s\b\W*)?",
     re.IGNORECASE,
+)
+# When a line was printed, or for how long its program had run.
+_STAMP = re.compile(
+    r"(?:\b\d{4}-\d\d-\d\d[ T]|(?<![\w.:]))\d{1,3}:\d\d:\d\d(?:\.\d+|,\d{3}\b)?"
+    r"(?:Z\b|[-+]\d\d:\d\d\b)?(?!\d|:\d)"
+    r"|\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?!\d|:\d)|^\W{0,3}\d\d:\d\d(?!\d|:\d)"
 )
 _LINK = re.compile(r"\s{0,20}(?:[:=]|->|\bis)\s{0,20}\Z")
 _CLAUSE = re.compile(r"[,;|{}\t]| - ")
-_TIME_UNIT = re.compile(r"\s?(?:ns|us|µs|ms|s|secs?|seconds?|min|minutes?|h|hours?)\b")
+_UNITS = r"(?:ns|us|µs|μs|ms|s|secs?|seconds?|mins?|minutes?|h|hours?)"
+_TIME_UNIT = re.compile(rf"\s?{_UNITS}\b")
+# What a clock gave; in a name it would be another in each run. `top-5`, `24h`, `mAP@0.5` stay.
+_AMOUNT = r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_MEASURED = re.compile(
+    rf"(?<![\w.@])(?:\d+\.\d+(?:[eE][-+]?\d+)?\s?{_UNITS}\b|\d+\s?m(?:in)?\s?{_AMOUNT}\s?s\b)"
+    rf"|\b(?:elapsed|took|duration|runtime|walltime"
+    rf"|(?:wall|cpu|run|fit|train(?:ing)?|elapsed|execution)[\s_-]time)"
+    rf"\s?[:=]?\s{{0,8}}{_AMOUNT}(?:\s?{_UNITS})?(?![\w.])"
+    rf"|\btime\s?[:=]?\s{{0,8}}{_AMOUNT}\s?{_UNITS}\b",
+    re.IGNORECASE,
+)
+# The same in a name, as older locks have it: `0_394s_accuracy`, `22_123456_accuracy`.
+_MEASURED_NAME = re.compile(
+    rf"(?:^|_)\d+(?:_\d+)?_?{_UNITS}(?=_|$)|^\d{{1,3}}_\d{{3,6}}(?=_)|^\d{{2,3}}(?=_)"
+    r"|_\d{1,3}_\d\d_\d\d(?:_\d{3,6})?(?=_|$)"
+)
 _END = re.compile(r"\s*(?:\Z|%|[,;|)\]}(/±]|-\s|\+/-|\W*\Z)|\.?\s+[^\w\s]")
 _TAG = re.compile(r"(?:reprolock:)?metric(?:[:=](.+))?\Z")
 
@@ -173,7 +197,7 @@ def _labelled(cell: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 def _from_text(text: str) -> Iterator[tuple[str, float]]:
     for line in re.split(r"[\r\n\x08]+", _clean(text)):
         if _HINT.search(line):
-            yield from _from_line(_PREFIX.sub("", line))
+            yield from _from_line(_PREFIX.sub("", _STAMP.sub(" ", line)))
 
 
 def _from_line(line: str) -> Iterator[tuple[str, float]]:
@@ -194,13 +218,14 @@ def _from_line(line: str) -> Iterator[tuple[str, float]]:
 def _clause(line: str, start: int, end: int) -> str | None:
     """Return the label before ``:``, ``=``, ``->`` or ``is``: a clause, numbers included."""
     label = _CLAUSE.split(line[start:end])[-1]
-    last = re.split(r"[:=]", label)[-1]
-    return next((part for part in (last, label) if _is_metric(part)), None)
+    behind = label[max((m.end() for m in _MEASURED.finditer(label)), default=0) :]
+    parts = [p for x in (behind, _MEASURED.sub(" ", label)) for p in (re.split(r"[:=]", x)[-1], x)]
+    return next((part for part in parts if _is_metric(part)), None)
 
 
 def _short_label(before: str) -> str | None:
     """Return the label right before a number: three words at most, the last a metric word."""
-    label = _CLAUSE.split(before)[-1]
+    label = _MEASURED.split(_CLAUSE.split(before)[-1])[-1]
     words = label.split()
     if not (label[-1:].isspace() and 0 < len(words) <= 3):  # noqa: PLR2004
         return None
@@ -232,6 +257,14 @@ def _is_metric(label: str) -> bool:
 def _name(label: str) -> str:
     label = re.sub(r"(?i)r[\s_-]squared|r\s?\^\s?2|r²|r\*\*2", "r2", label)
     return "_".join(re.findall(r"[^\W_]+", label.lower()))[-_LABEL_LENGTH:].strip("_")
+
+
+def without_measured(name: str) -> set[str]:
+    """Return the names that a metric has now if an older version took a time into its *name*."""
+    parts = _MEASURED_NAME.split(name)
+    if len(parts) == 1:
+        return set()
+    return {parts[-1].strip("_"), "".join(parts).strip("_")}
 
 
 def _parse(number: str) -> float:
