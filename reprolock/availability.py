@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from reprolock.errors import InterpreterMissingError, LockError
+from reprolock.errors import InterpreterMissingError
 from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
 from reprolock.facts.packages.index import Client
@@ -40,11 +40,7 @@ def check(path: Path, say: Say, how: How) -> Result:
 def _checked(path: Path, source: Bundle, say: Say, how: How) -> Result:
     begun = time.monotonic()
     locked = source.read()
-    if not locked.intact:
-        raise LockError(
-            f"{path} was changed after it was written: its digest does not hold",
-            hint="capture the notebook again",
-        )
+    locked.require_intact(path)
     choice, findings = _interpreter(locked.record[interpreter.Interpreter], how.kinds)
     facts = locked.record[packages.Packages]
     client = Client()

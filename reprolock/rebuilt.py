@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reprolock import captured
-from reprolock.errors import LockError, RebuildError
+from reprolock.errors import RebuildError
 from reprolock.export import unpack
 from reprolock.facts import interpreter, packages
 from reprolock.finding import error
@@ -34,11 +34,7 @@ def from_lock(path: Path, say: Say, how: How) -> Result:
 def _rebuilt(path: Path, source: Bundle, say: Say, how: How) -> Result:
     begun = time.monotonic()
     locked = source.read()
-    if not locked.intact:
-        raise LockError(
-            f"{path} was changed after it was written: its digest does not hold",
-            hint="capture the notebook again",
-        )
+    locked.require_intact(path)
     about = {"path": str(path), "sha256": locked.sha256}
     try:
         made = rebuild(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reprolock.digest import sha256_file
-from reprolock.errors import ExportError, LockError, UsageError
+from reprolock.errors import ExportError, UsageError
 from reprolock.export.bundle import Bundle
 from reprolock.export.conda import Conda
 from reprolock.export.devcontainer import DevContainer
@@ -103,11 +103,7 @@ def format_named(name: str) -> Format:
 
 
 def _require_sound(path: Path, locked: Lock) -> None:
-    if not locked.intact:
-        raise LockError(
-            f"{path} was changed after it was written: its digest does not hold",
-            hint="capture the notebook again",
-        )
+    locked.require_intact(path)
     subject = Subject(locked, lambda _what, _done, _all: None)
     for name in (locked.path.name, subject.notebook.path):
         if not name.isprintable():

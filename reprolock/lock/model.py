@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reprolock.digest import sha256_json
+from reprolock.errors import LockError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -39,6 +40,14 @@ class Lock:
     @property
     def intact(self) -> bool:
         return self.digest == self.actual
+
+    def require_intact(self, path: Path) -> None:
+        """Raise LockError, naming *path*, where the lock was changed after it was written."""
+        if not self.intact:
+            raise LockError(
+                f"{path} was changed after it was written: its digest does not hold",
+                hint="capture the notebook again",
+            )
 
 
 def content_digest(document: Mapping[str, Any]) -> str:
