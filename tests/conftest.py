@@ -28,6 +28,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # The same examples in every run of `make test`; `make test-all` looks for new ones.
 settings.register_profile("repeatable", derandomize=True)
 
+# A shell's background job ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 

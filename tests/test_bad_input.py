@@ -143,6 +143,7 @@ def test_the_notebooks_own_kernel_is_not_there(cli: Command) -> None:
     assert "no-such-kernel-here" in done.finding("notebook.kernel-substituted")["message"]
 
 
+@pytest.mark.slow
 def test_an_interpreter_that_is_none(cli: Command) -> None:
     notebooks.write(notebooks.simple(), cli.cwd / "note.ipynb")
     refused(cli("capture", "note.ipynb", "--python", "/no/such/python"), 2, "/no/such/python")
@@ -487,6 +488,7 @@ def needs_namespaces() -> None:
         pytest.skip("network namespaces cannot be made here")
 
 
+@pytest.mark.slow
 def test_rebuild_without_a_network(empty_cache_cli: Command, bare_python: Path) -> None:
     needs_namespaces()
     lock = locked(empty_cache_cli, notebooks.simple(), bare_python)
@@ -624,6 +626,7 @@ def test_a_folder_that_cannot_be_written(cli: Command, bare_python: Path) -> Non
 # Two at once, and Ctrl-C.
 
 
+@pytest.mark.slow
 def test_two_captures_at_once(cli: Command, bare_python: Path) -> None:
     notebooks.write(notebooks.simple(), cli.cwd / "note.ipynb")
     both = [cli.start("capture", "note.ipynb", "--python", bare_python) for _ in "12"]

@@ -313,6 +313,7 @@ def test_a_secret_that_the_notebook_prints_is_not_in_the_result(
 # -- data before the run ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_data_on_the_platform_asks_for_a_map(cli: Command, lock: Path, bare_python: Path) -> None:
     done = verify(cli, lock, "--environment", bare_python)
     assert done.verdict == "COULD_NOT_REBUILD"
@@ -321,6 +322,7 @@ def test_data_on_the_platform_asks_for_a_map(cli: Command, lock: Path, bare_pyth
     assert f"--map {DRIVE}=" in found["hint"]
 
 
+@pytest.mark.slow
 def test_other_data_behind_a_map_is_seen_before_the_run(
     cli: Command, lock: Path, drive: Path, bare_python: Path
 ) -> None:
@@ -330,6 +332,7 @@ def test_other_data_behind_a_map_is_seen_before_the_run(
     assert done.verdict == "DIVERGED"
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_gone_is_missed(
     cli: Command, lock: Path, drive: Path, bare_python: Path
 ) -> None:
@@ -339,6 +342,7 @@ def test_an_upload_that_is_gone_is_missed(
     assert "uploads it" in done.finding("data.missing")["message"]
 
 
+@pytest.mark.slow
 def test_the_working_folder_itself_cannot_be_mapped(
     cli: Command, lock: Path, drive: Path, bare_python: Path
 ) -> None:
@@ -789,6 +793,7 @@ def test_a_distribution_of_the_platform_is_stood_in_for() -> None:
     assert [f.code for f in found] == ["platform.package-stood-in", "packages.missing"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_leaves_nothing_behind(
     cli: Command, namespaces: None, tmp_path: Path, bare_python: Path, drive: Path
 ) -> None:

@@ -382,6 +382,7 @@ def test_uv_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
     subprocess.run([venv / "bin" / "python", "-c", "import ipykernel"], check=True)
 
 
+@pytest.mark.slow
 def test_a_pip_that_knows_pylock_installs_from_the_lock(cli: Command, bare_python: Path) -> None:
     lock = capture(cli, notebooks.simple(), bare_python)
     python = make_env(cli.cwd / "venv", "pip>=26.1", python=bare_python)
@@ -505,7 +506,9 @@ def test_metrics_are_found_in_text_dictionaries_tables_and_tagged_cells(
     }
 
 
-@pytest.mark.parametrize(("option", "kind"), [("--rtol", "rel"), ("--atol", "abs")])
+@pytest.mark.parametrize(
+    ("option", "kind"), [("--rtol", "rel"), pytest.param("--atol", "abs", marks=pytest.mark.slow)]
+)
 def test_a_tolerance_for_all_numbers(
     option: str, kind: str, cli: Command, bare_python: Path
 ) -> None:
@@ -521,6 +524,7 @@ def test_a_tolerance_for_all_numbers(
     assert verify(cli, lock, *current, option, "1e-13").code == 1
 
 
+@pytest.mark.slow
 def test_the_default_is_exact_only_on_the_same_kind_of_cpu(cli: Command, bare_python: Path) -> None:
     lock = capture(cli, notebooks.simple(), bare_python)
     same = metrics_of(verify(cli, lock, "--environment", bare_python))["accuracy"]
@@ -538,14 +542,19 @@ def test_the_default_is_exact_only_on_the_same_kind_of_cpu(cli: Command, bare_py
     "build",
     [
         notebooks.simple,
-        notebooks.raising_on_purpose,
-        notebooks.raising_as_stored,
         notebooks.addresses_paths_times,
         notebooks.set_order,
-        notebooks.uses_reprolock_metric,
-        notebooks.uses_extension,
-        notebooks.uses_shell_capture,
         notebooks.writes_files,
+        *(
+            pytest.param(build, marks=pytest.mark.slow, id=build.__name__)
+            for build in (
+                notebooks.raising_on_purpose,
+                notebooks.raising_as_stored,
+                notebooks.uses_reprolock_metric,
+                notebooks.uses_extension,
+                notebooks.uses_shell_capture,
+            )
+        ),
     ],
     ids=lambda build: build.__name__,
 )
@@ -583,6 +592,7 @@ def test_an_edited_number_does_not_pass(cli: Command, bare_python: Path) -> None
     assert metrics_of(within)["accuracy"]["status"] == "within"
 
 
+@pytest.mark.slow
 def test_a_metric_may_be_named_after_any_cell(cli: Command, bare_python: Path) -> None:
     made = notebooks.notebook("x = 1.5", "# %% words", "x = 2.5", "x = 4.0")
     lock = capture(
@@ -645,7 +655,9 @@ def test_the_recorder_leaves_no_trace_in_the_notebook(cli: Command, numpy_python
     assert [c.execution_count for c in found] == [c.execution_count for c in expected]
 
 
-@pytest.mark.parametrize("python", ["3.8", "3.9", "3.13"])
+@pytest.mark.parametrize(
+    "python", ["3.8", *(pytest.param(v, marks=pytest.mark.slow) for v in ("3.9", "3.13"))]
+)
 def test_other_python_versions_are_captured_and_verified(python: str, cli: Command) -> None:
     kernel = environment(python, ["ipykernel==6.29.5"])
     lock = capture(cli, notebooks.simple(), kernel)
@@ -654,6 +666,7 @@ def test_other_python_versions_are_captured_and_verified(python: str, cli: Comma
     assert done.verdict in REPRODUCED, str(done)
 
 
+@pytest.mark.slow
 def test_an_older_python_is_rebuilt(cli: Command) -> None:
     lock = capture(cli, notebooks.simple(), environment("3.9", ["ipykernel==6.29.5"]))
     done = verify(cli, lock)
@@ -684,6 +697,7 @@ def test_json_is_one_object_and_progress_goes_elsewhere(cli: Command, bare_pytho
     assert done.err == ""
 
 
+@pytest.mark.slow
 def test_progress_is_shown_by_step(cli: Command, bare_python: Path) -> None:
     lock = capture(cli, notebooks.simple(), bare_python)
     done = cli("verify", lock, "--environment", bare_python)
@@ -693,6 +707,7 @@ def test_progress_is_shown_by_step(cli: Command, bare_python: Path) -> None:
     assert "running cells: 3" in done.err
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal_counts_packages_and_cells(
     cli: Command, tmp_path_factory: pytest.TempPathFactory, bare_python: Path
 ) -> None:
@@ -731,9 +746,9 @@ def until_closed(terminal: int) -> Iterator[str]:
 
 def test_the_real_notebooks_are_of_many_kinds() -> None:
     always = [real for real in REAL if not real.slow]
-    assert len(always) >= 6
+    assert len(always) >= 5
     used = " ".join(word for real in always for word in (real.why, *real.requirements))
-    assert all(name in used for name in ("scikit-learn", "jax", "matplotlib", "no longer match"))
+    assert all(name in used for name in ("scikit-learn", "numpy", "widgets", "no longer match"))
     versions = {tuple(map(int, real.python.split("."))) for real in always}
     assert len(versions) >= 2
     assert min(versions) < (3, 10) <= sys.version_info

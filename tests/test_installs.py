@@ -844,6 +844,7 @@ def test_the_packages_of_the_system_that_changed(tmp_path, monkeypatch):
     assert environment.changes() is None
 
 
+@pytest.mark.slow
 def test_commands_of_scripts_and_of_python_code_are_recorded(python, index, tmp_path):
     found = run(
         python,

@@ -131,6 +131,7 @@ def test_hidden_state_is_told_with_its_cells(tmp_path, work, cli):
     assert {c["family"] for c in done.json["causes"]} == {"session"}
 
 
+@pytest.mark.slow
 def test_what_ran_before_the_extension_is_read_from_the_history(tmp_path, work):
     with opened(tmp_path, work, [SEEDED, METRIC, LOAD, "x = 1", CAPTURE]) as notebook:
         run_all(notebook, until=3)
@@ -384,6 +385,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path, work, mon
         assert "recording this kernel" in notebook.execute("%reprolock status").text
 
 
+@pytest.mark.slow
 def test_cells_that_were_left_out_make_no_full_pass(tmp_path, work, cli):
     cells = [LOAD, SEEDED, "skipped = 1\nprint('skipped')", METRIC, CAPTURE, "print('later')"]
     with opened(tmp_path, work, cells) as notebook:
@@ -408,6 +410,7 @@ def test_cells_below_the_capture_are_nothing_that_must_be_equal(tmp_path, work, 
     assert "notebook.other-cells-run" in done.codes("warning")
 
 
+@pytest.mark.slow
 def test_what_ran_and_was_not_saved_yet_is_what_is_locked(tmp_path, work, cli):
     with opened(tmp_path, work, [LOAD, SEEDED, "score = 0", CAPTURE]) as notebook:
         notebook.save()

@@ -266,7 +266,7 @@ def weaknesses(facts: Randomness) -> tuple[Finding, ...]:
 
 
 def hash_order(expected: Randomness, observed: Randomness) -> tuple[Finding, ...]:
-    """Say, where something differs, that the order of sets was left to chance in the first run."""
+    """Say, where outputs differ in order, that the first run left that of sets to chance."""
     if expected.hash_seed is not None:
         return ()
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ from reprolock.facts import (
 )
 from reprolock.finding import Finding, Severity, error, note, warning
 from reprolock.judge import Evidence
-from reprolock.result import MetricResult, MetricStatus, Tolerance
+from reprolock.result import MetricResult, Tolerance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reprolock.elsewhere import Ground
     from reprolock.lock import Lock
     from reprolock.notebooks import NotebookFile
@@ -71,7 +74,7 @@ def hold_against(
     outputs = compare.compare_cells(old.cells, again.cells, options, widgets=states)
     state.findings += [*about_metrics, *(f for cell in outputs.cells for f in cell.findings)]
     state.findings += _normalised(outputs)
-    if outputs.different or any(m.status is MetricStatus.OUTSIDE for m in results):
+    if _reordered(old.cells, again.cells, [cell.index for cell in outputs.different]):
         state.findings += randomness.hash_order(
             locked.record[randomness.Randomness], done.record[randomness.Randomness]
         )
@@ -100,6 +103,20 @@ def hold_against(
         files_inexact=any(f.code == "data.output-within" for f in state.findings),
     )
     return evidence, outputs
+
+
+def _reordered(old: Sequence[Any], new: Sequence[Any], cells: Sequence[int]) -> bool:
+    """Say whether one of *cells* put out the same words in another order, as sets do."""
+    pairs = [(_words(old[i]), _words(new[i])) for i in cells if i < min(len(old), len(new))]
+    return any(a != b and sorted(a) == sorted(b) for a, b in pairs)
+
+
+def _words(cell: Any) -> list[str]:
+    texts = (
+        output.get("text") or (output.get("data") or {}).get("text/plain")
+        for output in cell.get("outputs", ())
+    )
+    return re.findall(r"\w+", " ".join(str(text) for text in texts if text))
 
 
 def _widgets(node: Any) -> dict[str, Any]:
