@@ -210,6 +210,7 @@ def test_a_cell_that_cannot_go_on(
     assert kernels_of(cli) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("then", "kind"),
     [

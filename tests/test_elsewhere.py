@@ -229,6 +229,7 @@ def test_it_runs_in_a_user_namespace_too(
     assert not Path("/content").exists()
 
 
+@pytest.mark.slow
 def test_it_runs_with_rewritten_paths_where_nothing_can_be_bound(
     lock: Path, drive: Path, tmp_path: Path, shared_cache: Path, bare_python: Path
 ) -> None:

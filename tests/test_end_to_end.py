@@ -406,6 +406,7 @@ def normal(name: str) -> str:
 # Where the notebook runs.
 
 
+@pytest.mark.slow
 def test_the_kernel_is_the_one_asked_for_then_the_notebooks_then_the_current_one(
     cli: Command, bare_python: Path
 ) -> None:
@@ -439,6 +440,7 @@ def files_of(root: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
+@pytest.mark.slow
 def test_the_current_environment_is_reprolocks_own(cli: Command) -> None:
     lock = capture(cli, notebooks.simple(), environment("3.9", ["ipykernel==6.29.5"]))
     done = verify(cli, lock, "--environment", "current")
@@ -506,6 +508,7 @@ def test_metrics_are_found_in_text_dictionaries_tables_and_tagged_cells(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "kind"), [("--rtol", "rel"), pytest.param("--atol", "abs", marks=pytest.mark.slow)]
 )

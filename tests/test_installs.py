@@ -1138,6 +1138,7 @@ def test_what_was_fetched_is_checked_and_fetched_again_where_it_is_gone(
     assert other.verdict == "DIVERGED"
 
 
+@pytest.mark.slow
 def test_an_install_into_a_folder_of_its_own_is_done_again_where_the_folder_is_gone(
     cli, python, tmp_path
 ):

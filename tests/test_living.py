@@ -490,6 +490,7 @@ def test_a_session_that_went_on_after_errors_and_interrupts_makes_no_full_pass(t
     assert not done.codes("error")
 
 
+@pytest.mark.slow
 def test_a_notebook_that_names_itself_is_not_run_and_foreign_files_are_left(tmp_path, work):
     side = "_ = open('side.txt', 'a').write('x')"
     with opened(tmp_path, work, [LOAD, side, METRIC.replace("random.random()", "1")]) as notebook:

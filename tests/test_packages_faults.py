@@ -153,6 +153,7 @@ def test_a_build_that_fails_is_said_with_its_reason(index, tmp_path, monkeypatch
     assert "could not be built here" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_lock_of_five_thousand_packages_is_written_and_read(tmp_path):
     path = tmp_path / "pylock.n.toml"
     now = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
