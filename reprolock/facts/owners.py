@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,34 +30,31 @@ class Owner:
 
 def owners(paths: Iterable[Path]) -> dict[Path, Owner]:
     """Return the owner of each of *paths* that has one: asked of dpkg, and of ``conda-meta``."""
-    found = {}
+    found: dict[Path, Owner] = {}
+    known: dict[Path, dict[str, Owner]] = {}
     left = []
     for path in paths:
-        owner = _of_conda(path)
-        if owner is None:
+        prefix = next((p for p in path.parents if (p / "conda-meta").is_dir()), None)
+        if prefix is None:
             left.append(path)
-        else:
+            continue
+        if prefix not in known:
+            known[prefix] = _of_conda(prefix)
+        owner = known[prefix].get(path.relative_to(prefix).as_posix())
+        if owner is not None:
             found[path] = owner
     return {**found, **_of_dpkg(left)}
 
 
-def _of_conda(path: Path) -> Owner | None:
-    prefix = next((p for p in path.parents if (p / "conda-meta").is_dir()), None)
-    if prefix is None:
-        return None
-    wanted = path.relative_to(prefix).as_posix()
-    places = sorted((prefix / "conda-meta").glob("*.json"))
-    return next((owner for place in places if (owner := _if_it_has(place, wanted))), None)
-
-
-def _if_it_has(place: Path, wanted: str) -> Owner | None:
-    try:
-        package = json.loads(place.read_bytes())
-        if wanted in package["files"]:
-            return Owner("conda", str(package["name"]), str(package["version"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+def _of_conda(prefix: Path) -> dict[str, Owner]:
+    """Return the owner of each file below *prefix*, as conda lists them."""
+    found: dict[str, Owner] = {}
+    for place in sorted((prefix / "conda-meta").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            package = json.loads(place.read_bytes())
+            owner = Owner("conda", str(package["name"]), str(package["version"]))
+            found.update(dict.fromkeys(package["files"], owner))
+    return found
 
 
 def _of_dpkg(paths: Iterable[Path]) -> dict[Path, Owner]:

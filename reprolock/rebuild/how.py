@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from reprolock.facts.packages import LockedPackage
 
-LINK_MODES = ("copy", "clone", "hardlink", "symlink")
 ALL = ":all:"
 _SHOWN = 10
 
