@@ -130,3 +130,20 @@ def test_an_error_is_a_json_object_too(tmp_path):
     assert (done.returncode, result["exit_code"]) == (2, 2)
     assert [f["code"] for f in result["findings"]] == ["notebook.unreadable"]
     assert done.stderr.startswith("error: ")
+
+
+def test_no_command_builds_the_grammar_that_jsonschema_may_bring(tmp_path, cli):
+    """It takes seconds, and nothing here asks for what it checks."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "rfc3987_syntax.py").write_text("raise SystemExit('it is built')\n")
+    notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (cli.cwd / "note.ipynb").write_text(json.dumps(notebook))
+    done = cli("capture", "note.ipynb", env={"PYTHONPATH": str(tmp_path / "lib")})
+    assert "it is built" not in done.out + done.err
+    assert (done.code, "has no code cell" in done.err) == (2, True)
+
+
+def test_other_users_of_this_process_may_build_it(capsys):
+    before = sys.modules.get("rfc3987_syntax", "not there")
+    assert main(["--version"]) == 0
+    assert sys.modules.get("rfc3987_syntax", "not there") == before

@@ -29,6 +29,7 @@ COMMANDS = {
 }
 _INTERRUPTED = 130
 _TERMINATED = 143
+_GRAMMAR = "rfc3987_syntax"
 
 
 @dataclass
@@ -52,6 +53,22 @@ def _ending_by_signal(ended: _Ended) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _without_grammar_of_addresses() -> Iterator[None]:
+    """Keep jsonschema, which nbformat imports, from a grammar that takes seconds to be built.
+
+    It is an optional checker of the format ``iri``, which no notebook's schema asks for.
+    """
+    if _GRAMMAR in sys.modules:
+        yield
+        return
+    sys.modules[_GRAMMAR] = None  # type: ignore[assignment]  # so that importing it fails
+    try:
+        yield
+    finally:
+        del sys.modules[_GRAMMAR]
 
 
 class _Lazy(click.Group):
@@ -87,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  one f
     """Run the command line and return its exit code; no error leaves as a traceback."""
     ended = _Ended()
     try:
-        with _ending_by_signal(ended):
+        with _ending_by_signal(ended), _without_grammar_of_addresses():
             code = cli.main(args=arguments, prog_name="reprolock", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         _say("terminated" if ended.by_signal else "interrupted")
